@@ -1,0 +1,67 @@
+# The front door: every command a person runs is a target. Everything installs what it needs into .venv and says so.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REHEARSAL := $(BIN)/python -m rehearsal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo shell test unit lint format clean \
+        bench bench-router bench-hook bench-reaction bench-calls bench-cycle
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: $(VENV)/ready ## the main job: two users, three annexes, sixty jobs, and nothing left
+	@$(REHEARSAL) demo
+
+shell: $(VENV)/ready ## the demo's pool and cloud to play in, as an ordinary user; leaving it cleans up
+	@$(REHEARSAL) shell
+
+test: lint ## everything, unit to pool
+	@$(REHEARSAL) test
+
+unit: $(VENV)/ready ## the tests that need no pool
+	@$(BIN)/pytest -q tests/unit tests/contract tests/aws
+
+lint: $(VENV)/ready ## formatting, types and the arrows between modules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/ready ## put the sources into the project's form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: bench-hook bench-calls bench-reaction bench-router bench-cycle ## all measures; each prints its ratio last
+
+bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
+	@$(BIN)/python bench/hook.py
+
+bench-router: $(VENV)/ready ## 5,000 jobs through an annex route, beside the same route without hooks
+	@$(REHEARSAL) enter -- $(BIN)/python -m bench.router
+
+bench-reaction: $(VENV)/ready ## from condor_submit's return to RequestSpotFleet on the wire
+	@$(REHEARSAL) enter -- $(BIN)/python -m bench.reaction
+
+bench-calls: $(VENV)/ready ## AWS calls until the fleet is requested, for 1 job and for 10,000
+	@$(REHEARSAL) enter -- $(BIN)/python -m bench.calls
+
+bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs, beside one with none; no limit
+	@$(REHEARSAL) enter -- $(BIN)/python -m bench.cycle
+
+clean: ## remove what was installed here; the images in the cache stay
+	rm -rf $(VENV)
+
+$(VENV)/ready: pyproject.toml
+	@echo "installing Python packages into $(VENV) (about half a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "Debian's package python3-venv is needed"; exit 1; }; \
+	  echo "installing python3-venv from Debian"; \
+	  apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-venv >/dev/null && \
+	  $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[rehearsal,test]'
+	@touch $@
