@@ -1,0 +1,88 @@
+"""What was decided, as values: actions to take, and for each annex a sentence its users can read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from annex_core.model.annex import Annex, Launch
+from annex_core.model.names import AnnexKey
+
+
+@dataclass(frozen=True)
+class LaunchFleet:
+    """Ask for *target* instances of any of *types*, which the plan holds interchangeable for the jobs."""
+
+    annex: Annex
+    types: tuple[str, ...]
+    ceilings: Mapping[str, Decimal | None]
+    """USD an hour by type, the most the market may ask; None leaves AWS's own default, the on-demand price."""
+    target: int
+    hourly_ceiling: Decimal | None
+    """USD an hour that one instance of the dearest type may cost, with all that is paid beside it."""
+    idle_timeout_s: int
+
+    def as_launch(self, token: str, at: datetime) -> Launch:
+        """What stands in the journal before AWS is asked."""
+        return Launch(
+            token=token,
+            annex=self.annex.id,
+            region=self.annex.region,
+            target=self.target,
+            types=self.types,
+            hourly_ceiling=self.hourly_ceiling,
+            intended=at,
+        )
+
+
+@dataclass(frozen=True)
+class CloseLaunch:
+    """Cancel what a fleet request has not filled; the fleet itself stays, so that ValidUntil still binds."""
+
+    launch: Launch
+    why: str
+
+
+@dataclass(frozen=True)
+class CancelFleets:
+    region: str
+    fleets: tuple[str, ...]
+    terminate: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Terminate:
+    region: str
+    instances: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class FinishAnnex:
+    """The lease has ended and nothing is left: delete template and bundle, close the record."""
+
+    annex: Annex
+
+
+Action = LaunchFleet | CloseLaunch | CancelFleets | Terminate | FinishAnnex
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How one annex stands, and why it gets no more than it gets."""
+
+    sentence: str
+    """For AnnexStatus: one sentence that a user understands, with no moment in it that changes each cycle."""
+    waiting: int = 0
+    """Idle jobs that nothing asked for so far will serve."""
+    reason: str | None = None
+    """Why they wait, in the words of *sentence*; None when nothing holds them back."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    actions: tuple[Action, ...]
+    outlooks: Mapping[AnnexKey, Outlook]
+    troubles: tuple[str, ...] = ()
+    """For the log and for administrators: what the snapshot shows that nobody asked for."""

@@ -1,0 +1,65 @@
+"""All that one decision is made of: taken once, never changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.demand import JobCounts, JobGroup
+from annex_core.model.hardware import InstanceType
+from annex_core.model.names import AnnexKey
+from annex_core.model.route import Route
+from annex_core.model.supply import Fleet, Instance, Slot
+
+
+@dataclass(frozen=True)
+class RegionView:
+    """What one region listed of this access point's, every page of it."""
+
+    instances: Sequence[Instance] = ()
+    fleets: Sequence[Fleet] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Tries at one thing that failed one after the other."""
+
+    why: str
+    """Of the last one."""
+    last: datetime
+    tries: int = 1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """
+    None, or a region that is absent, means "not known now"; it never means "none".
+    """
+
+    at: datetime
+    demand: Sequence[JobGroup] | None
+    slots: Sequence[Slot] | None
+    regions: Mapping[str, RegionView]
+    routes: Mapping[str, Route]
+    slots_since: datetime | None = None
+    """Since when the annex collector has answered each time it was asked; None where it does not."""
+    counts: Mapping[AnnexKey, JobCounts] = field(default_factory=dict)
+    """All jobs that name an annex, idle or not; asked between *slots* and *demand*, and known when demand is."""
+    refused_routes: Mapping[str, str] = field(default_factory=dict)
+    """Why a route can't be used, by its name."""
+    types: Mapping[str, Mapping[str, InstanceType]] = field(default_factory=dict)
+    """Instance types by region and name."""
+    annexes: Mapping[AnnexKey, Annex] = field(default_factory=dict)
+    launches: Sequence[Launch] = ()
+    """Of the living annexes."""
+    obstacles: Mapping[str, str] = field(default_factory=dict)
+    """Why AWS has not filled a launch, in its words, by client token."""
+    known: Sequence[KnownInstance] = ()
+    """Instances ever seen of the living annexes, gone ones included."""
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    """Why nothing may be launched in a region now, by region."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """Of launches, before a fleet was asked for, by annex id."""
+    domain: str = ""
+    """ANNEX_DOMAIN, the domain of execution points' identities."""
+    access_point: str = ""

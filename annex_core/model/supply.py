@@ -1,0 +1,98 @@
+"""What AWS and the annex collector show of an annex."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from annex_core.model.names import AnnexKey
+
+
+class InstanceState(StrEnum):
+    """EC2's own words; terminated ones are not listed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True)
+class Instance:
+    id: str
+    type: str
+    zone: str
+    state: InstanceState
+    launched: datetime
+    tags: Mapping[str, str] = field(hash=False)
+    fleet: str | None = None
+    """The fleet request it came from, where a tag says so (AWS's own tag comes minutes after boot)."""
+    address: str | None = None
+    """The private address."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A Spot Fleet request."""
+
+    id: str
+    state: str
+    """AWS's BatchState: submitted, active, cancelled, failed, cancelled_running, cancelled_terminating, modifying."""
+    client_token: str
+    target: int
+    """TargetCapacity; with every weight 1, instances."""
+    fulfilled: float
+    created: datetime
+    valid_until: datetime | None
+    tags: Mapping[str, str] = field(hash=False)
+    trouble: str | None = None
+    """The newest error in the request's history, where it was asked for."""
+
+    @property
+    def live(self) -> bool:
+        """It can still launch, or still holds instances."""
+        return self.state not in {"cancelled", "failed"}
+
+    @property
+    def may_launch(self) -> bool:
+        return self.state in {"submitted", "active", "modifying"}
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """One spot request of a fleet that AWS has not fulfilled yet."""
+
+    id: str
+    fleet: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """
+    A partitionable slot of an execution point that joined the annex collector, or one claimed out of it.
+
+    Source:
+        The startd's ad; *identity* is AuthenticatedIdentity, which the collector stamps and the startd can't choose.
+    """
+
+    name: str
+    identity: str
+    claimed_name: str
+    """The AnnexName it advertises: a claim, believed only where *identity* agrees."""
+    instance: str | None
+    type: str | None
+    cpus: int
+    """In all, claimed or not."""
+    free_cpus: int
+    free_memory_mib: int
+    free_disk_kib: int
+    free_gpus: int = 0
+    price: Decimal | None = None
+    claimed: bool = False
+    """For one job at a time, and its *free* resources are that job's; there may be news of it that is on its way."""
+
+    def of(self, key: AnnexKey, domain: str) -> bool:
+        return self.identity == key.identity(domain)

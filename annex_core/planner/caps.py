@@ -1,0 +1,172 @@
+"""How many more instances the money and the caps allow. Everything asked for counts as bought."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.demand import JobCounts, JobGroup, Limits, tightest
+from annex_core.model.hardware import InstanceType
+from annex_core.model.names import AnnexKey
+from annex_core.model.route import Route
+from annex_core.model.snapshot import Snapshot
+from annex_core.model.wording import counted
+from annex_core.planner.holdings import Holding, hourly
+
+_HOURS = Decimal(3600)
+_MINIMUM_BILLED = timedelta(seconds=60)
+VOLUME_GIB_HOUR = Decimal("0.08") / Decimal(730)
+"""USD for a GiB of gp3 volume for an hour, at a list price of 0.08 a month; an estimate."""
+ADDRESS_HOUR = Decimal("0.005")
+"""USD for a public IPv4 address for an hour, AWS's list price."""
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The tighter of what the route and the jobs say; None is no cap of that kind."""
+
+    instances: int
+    vcpus: int | None
+    hourly: Decimal | None
+    budget: Decimal | None
+
+    @property
+    def in_dollars(self) -> bool:
+        return self.hourly is not None or self.budget is not None
+
+
+def caps(route: Route, limits: Limits) -> Caps:
+    both = tightest([Limits(route.max_instances, route.max_hourly_cost, route.budget), limits])
+    return Caps(both.max_instances or 0, route.max_vcpus, both.max_hourly_cost, both.budget)
+
+
+def queued_limits(key: AnnexKey, groups: Iterable[JobGroup], snapshot: Snapshot) -> Limits:
+    """
+    The tightest limits of an annex's jobs in the queue.
+
+    Args:
+        groups: Its idle ones: the queue is asked for them after it was asked for all, and one may have come meanwhile.
+    """
+    return tightest([snapshot.counts.get(key, JobCounts()).limits, *(group.wishes.limits for group in groups)])
+
+
+def tightened(snapshot: Snapshot) -> Snapshot:
+    """The snapshot whose living annexes are bound by what jobs in the queue carry too, for the rest of their lives."""
+    groups: dict[AnnexKey, list[JobGroup]] = {}
+    for group in snapshot.demand or ():
+        groups.setdefault(group.key, []).append(group)
+    return replace(
+        snapshot,
+        annexes={
+            key: replace(annex, limits=tightest([annex.limits, queued_limits(key, groups.get(key, ()), snapshot)]))
+            for key, annex in snapshot.annexes.items()
+        },
+    )
+
+
+def instance_hour(kind: InstanceType, route: Route) -> Decimal | None:
+    """USD that an hour of one instance may cost, with its volume, its address and the route's allowance for egress."""
+    if kind.on_demand is None:
+        return None
+    return kind.on_demand + ADDRESS_HOUR + VOLUME_GIB_HOUR * route.volume_gib + route.egress_price
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How many more instances may be asked for now, and which cap says so."""
+
+    instances: int
+    reason: str | None = None
+    """The cap that binds below what was wanted."""
+
+
+def allowance(
+    wanted: int,
+    dearest: InstanceType,
+    price: Decimal | None,
+    limits: Caps,
+    held: Holding,
+    spent: Decimal | None,
+    *,
+    held_vcpus: int | None,
+    left: timedelta,
+) -> Allowance:
+    """
+    Cut *wanted* down to what every cap allows.
+
+    Args:
+        wanted: Instances that the jobs would use.
+        dearest: The largest type the fleet may bring.
+        price: USD an hour for one instance of the dearest, all included; None is unknown.
+        spent: USD spent and in flight in this life until its lease ends; None is unknown.
+        held_vcpus: vCPUs held and on their way at most; None is unknown.
+        left: Time to the lease's end.
+    """
+    alive = len(held.instances) + held.coming
+    allowed = Allowance(wanted)
+
+    def bound(count: int, reason: str) -> None:
+        nonlocal allowed
+        if max(count, 0) < allowed.instances:
+            allowed = Allowance(max(count, 0), reason)
+
+    bound(limits.instances - alive, f"the cap of {counted(limits.instances, 'machine')} is reached")
+    if limits.vcpus is not None:
+        if held_vcpus is None:
+            bound(0, "the vCPUs already held are not known, and there is a cap on them")
+        else:
+            bound(
+                (limits.vcpus - held_vcpus) // dearest.vcpus, f"the cap of {counted(limits.vcpus, 'vCPU')} is reached"
+            )
+    if limits.in_dollars and price is None:
+        bound(0, f"the price of {dearest.name} is not known, and there is a limit in dollars")
+        return allowed
+    running = hourly(held)
+    if limits.hourly is not None and price:
+        if running is None:
+            bound(0, "the price of what already runs is not known, and there is an hourly limit")
+        else:
+            bound(int((limits.hourly - running) // price), f"the limit of ${limits.hourly} an hour is reached")
+    if limits.budget is not None and price:
+        whole = price * Decimal(max(left, _MINIMUM_BILLED).total_seconds()) / _HOURS
+        if spent is None:
+            bound(0, "what was already spent is not known, and there is a budget")
+        else:
+            bound(int((limits.budget - spent) // whole), f"the budget of ${limits.budget} has no room for more")
+    return allowed
+
+
+def committed(
+    annex: Annex, known: Sequence[KnownInstance], outstanding: Sequence[tuple[Launch, int]], now: datetime
+) -> Decimal | None:
+    """
+    USD spent and in flight for one life of an annex: each instance at its ceiling until it was gone, or until the
+    lease ends if it lives; what is on its way likewise.
+
+    Returns:
+        None where one price is unknown: unknown is never zero.
+    """
+    total = Decimal(0)
+    for instance in known:
+        if instance.hourly_ceiling is None:
+            return None
+        until = instance.gone or max(annex.lease_ends, now)
+        total += instance.hourly_ceiling * Decimal(max(until - instance.launched, _MINIMUM_BILLED).total_seconds())
+    for launch, count in outstanding:
+        if launch.hourly_ceiling is None:
+            return None
+        left = max(annex.lease_ends - launch.intended, _MINIMUM_BILLED)
+        total += launch.hourly_ceiling * count * Decimal(left.total_seconds())
+    return total / _HOURS
+
+
+def spent(known: Sequence[KnownInstance], now: datetime) -> Decimal | None:
+    """USD spent so far, at the ceilings; an estimate from above."""
+    total = Decimal(0)
+    for instance in known:
+        if instance.hourly_ceiling is None:
+            return None
+        lived = max((instance.gone or now) - instance.launched, _MINIMUM_BILLED)
+        total += instance.hourly_ceiling * Decimal(lived.total_seconds())
+    return total / _HOURS

@@ -1,0 +1,266 @@
+"""What each annex holds: instances by their state of life, what is still on its way, and the room for more jobs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from annex_core.model import tags
+from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
+from annex_core.model.demand import JobCounts
+from annex_core.model.hardware import InstanceType
+from annex_core.model.names import AnnexKey
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.model.supply import Instance, InstanceState, Slot
+from annex_core.planner.matching import usable_disk_kib, usable_memory_mib
+
+_ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
+_USUALLY_FILLED = timedelta(seconds=30)
+_CLOCK_SKEW = timedelta(minutes=2)
+_LISTED_SURELY = timedelta(minutes=1)
+"""EC2 may list what has just begun in one answer and not in the next."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Room for jobs on one machine that is there or on its way."""
+
+    types: tuple[str, ...]
+    """What the machine is, or may turn out to be."""
+    cpus: int
+    memory_mib: int
+    disk_kib: int
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One annex's supply. Nothing here is a guess downwards: what may still come is counted as coming."""
+
+    instances: tuple[KnownInstance, ...] = ()
+    """Alive at AWS."""
+    joined: frozenset[str] = frozenset()
+    """Ids of those with a slot in the annex collector, by the identity the collector stamped."""
+    outstanding: tuple[tuple[Launch, int], ...] = ()
+    """Launches that may still bring instances, and how many."""
+    rooms: tuple[Room, ...] = ()
+
+    @property
+    def coming(self) -> int:
+        return sum(count for _, count in self.outstanding)
+
+
+def attribute(
+    instances: Iterable[Instance], launches: Sequence[Launch], seen: Mapping[str, KnownInstance]
+) -> dict[str, Launch | None]:
+    """
+    Say which launch each instance came of.
+
+    By the fleet that AWS's own tag names; until that tag is there, minutes after boot, it is a guess: the oldest
+    launch of the same annex and type that was intended before the instance began and has brought less than it asked
+    for, one that is still open before one that was given up.
+
+    Args:
+        instances: Of one annex.
+        launches: Of that annex.
+        seen: What earlier listings already attributed, by instance id; that stands until the tag says otherwise.
+
+    Returns:
+        The launch by instance id; None where none fits.
+    """
+    by_token = {launch.token: launch for launch in launches}
+    by_fleet = {launch.fleet: launch for launch in launches if launch.fleet}
+    brought = dict.fromkeys(by_token, 0)
+    for known in seen.values():
+        if known.token in brought:
+            brought[known.token] += 1
+    found: dict[str, Launch | None] = {}
+    for instance in sorted(instances, key=lambda each: (each.launched, each.id)):
+        before = seen[instance.id].token if instance.id in seen else None
+        launch = by_fleet.get(instance.fleet) if instance.fleet else None
+        if launch is None and before:
+            launch = by_token.get(before)
+        elif launch is None:
+            launch = _guess(instance, launches, brought)
+        if launch is not None and launch.token != before:
+            brought[launch.token] += 1
+            if before in brought:
+                brought[before] -= 1
+        found[instance.id] = launch
+    return found
+
+
+def _guess(instance: Instance, launches: Iterable[Launch], brought: Mapping[str, int]) -> Launch | None:
+    """A launch that AWS refused brought nothing, and one that was given up nothing that began later."""
+    could = [
+        each
+        for each in launches
+        if brought[each.token] < each.target
+        and instance.type in each.types
+        and each.state is not LaunchState.REFUSED
+        and each.intended - _CLOCK_SKEW <= instance.launched
+        and (each.closed is None or instance.launched <= each.closed + _CLOCK_SKEW)
+    ]
+    return min(could, key=lambda each: (not each.may_bring, each.intended), default=None)
+
+
+def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
+    """
+    What the journal should know of instances after this snapshot: new ones attributed, joined and gone ones marked.
+
+    Returns:
+        Only records that differ from the snapshot's own.
+    """
+    before = {known.id: known for known in snapshot.known}
+    changed: list[KnownInstance] = []
+    for key, annex in snapshot.annexes.items():
+        view = snapshot.regions.get(annex.region)
+        if view is None:
+            continue
+        listed = _of(view, key, snapshot)
+        launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
+        mine = {known.id: known for known in before.values() if known.annex == annex.id}
+        origin = attribute(listed, launches, mine)
+        joined = _joined(snapshot.slots or (), key, snapshot.domain)
+        for instance in listed:
+            changed += _updated(instance, mine.get(instance.id), origin[instance.id], annex, joined, snapshot)
+        here = {instance.id for instance in listed}
+        changed += [
+            replace(known, gone=snapshot.at)
+            for known in mine.values()
+            if known.gone is None
+            and known.id not in here
+            and (known.joined or snapshot.at - known.launched >= _LISTED_SURELY)
+        ]
+    return tuple(changed)
+
+
+def with_memory(snapshot: Snapshot, changed: Iterable[KnownInstance]) -> Snapshot:
+    """The snapshot with *known* brought up to date by what remember() returned."""
+    merged = {known.id: known for known in snapshot.known} | {known.id: known for known in changed}
+    return replace(snapshot, known=tuple(merged.values()))
+
+
+def _updated(
+    instance: Instance,
+    known: KnownInstance | None,
+    launch: Launch | None,
+    annex: Annex,
+    joined: frozenset[str],
+    snapshot: Snapshot,
+) -> list[KnownInstance]:
+    now = known or KnownInstance(
+        id=instance.id,
+        annex=annex.id,
+        token=launch.token if launch else None,
+        type=instance.type,
+        launched=instance.launched,
+        hourly_ceiling=launch.hourly_ceiling if launch else None,
+    )
+    if launch and now.token != launch.token:
+        now = replace(now, token=launch.token, hourly_ceiling=launch.hourly_ceiling)
+    if now.joined is None and instance.id in joined:
+        now = replace(now, joined=snapshot.at)
+    if instance.state in _ALIVE:
+        now = replace(now, gone=None)  # one listing left it out, and it runs and costs all the same
+    elif now.gone is None:
+        now = replace(now, gone=snapshot.at)
+    return [now] if now != known else []
+
+
+def _of(view: RegionView, key: AnnexKey, snapshot: Snapshot) -> list[Instance]:
+    return [
+        instance
+        for instance in view.instances
+        if tags.key_of(instance.tags) == key and instance.tags.get(tags.ACCESS_POINT) == snapshot.access_point
+    ]
+
+
+def anything_left(key: AnnexKey, view: RegionView, access_point: str) -> bool:
+    """Does the region show a machine, or a fleet that may bring one, that carries the tags of this annex?"""
+    carried = [instance.tags for instance in view.instances] + [fleet.tags for fleet in view.fleets if fleet.live]
+    return any(tags.key_of(each) == key and each.get(tags.ACCESS_POINT) == access_point for each in carried)
+
+
+def _joined(slots: Iterable[Slot], key: AnnexKey, domain: str) -> frozenset[str]:
+    return frozenset(slot.instance for slot in slots if slot.instance and slot.of(key, domain))
+
+
+def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
+    """Launches that AWS has answered but not filled in half a minute: its history may say why."""
+    return tuple(
+        launch
+        for launch in snapshot.launches
+        if launch.may_bring
+        and launch.fleet
+        and launch.region in snapshot.regions
+        and snapshot.at - launch.intended > _USUALLY_FILLED
+        and sum(known.token == launch.token for known in snapshot.known) < launch.target
+    )
+
+
+def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int) -> Holding:
+    """
+    What one annex holds.
+
+    Args:
+        snapshot: With *known* brought up to date by remember().
+        volume_gib: The volume that the annex's instances get.
+    """
+    types = snapshot.types.get(annex.region, {})
+    mine = [known for known in snapshot.known if known.annex == annex.id]
+    alive = tuple(known for known in mine if known.gone is None)
+    joined = _joined(snapshot.slots or (), key, snapshot.domain)
+    outstanding = []
+    for launch in snapshot.launches:
+        if launch.annex == annex.id and launch.may_bring:
+            brought = sum(known.token == launch.token for known in mine)
+            if brought < launch.target:
+                outstanding.append((launch, launch.target - brought))
+    here = {known.id for known in alive}
+    slots = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain) and slot.instance in here]
+    rooms = [
+        Room((slot.type or "",), slot.free_cpus, slot.free_memory_mib, slot.free_disk_kib, slot.free_gpus)
+        for slot in [
+            *(slot for slot in slots if not slot.claimed),
+            *_without_job(slots, snapshot.counts.get(key, JobCounts()).running),
+        ]
+    ]
+    rooms += [whole_machine((known.type,), types, volume_gib) for known in alive if known.joined is None]
+    rooms += [whole_machine(launch.types, types, volume_gib) for launch, count in outstanding for _ in range(count)]
+    return Holding(alive, joined, tuple(outstanding), tuple(rooms))
+
+
+def _without_job(slots: Iterable[Slot], running: int) -> Sequence[Slot]:
+    """
+    As many claimed slots as run no job, the smallest: their jobs have not begun, and wait as it seems, or have ended.
+
+    Only that there are such slots can be told, not which: a startd's news of a claim or of a job's end takes seconds to
+    the collector, the schedd's answer none. A job whose machine is lost still runs, for the schedd: then there seem to
+    be fewer.
+    """
+    claimed = sorted(
+        (slot for slot in slots if slot.claimed), key=lambda each: (each.free_cpus, each.free_memory_mib, each.name)
+    )
+    return claimed[: max(len(claimed) - running, 0)]
+
+
+def whole_machine(names: tuple[str, ...], types: Mapping[str, InstanceType], volume_gib: int) -> Room:
+    """An empty machine of whichever of *names* has least; a type we know nothing of has no room."""
+    kinds = [types[name] for name in names if name in types]
+    if not kinds:
+        return Room(names, 0, 0, 0, 0)
+    return Room(
+        names,
+        min(kind.vcpus for kind in kinds),
+        min(usable_memory_mib(kind) for kind in kinds),
+        usable_disk_kib(volume_gib),
+        min(kind.gpus for kind in kinds),
+    )
+
+
+def hourly(holding_: Holding) -> Decimal | None:
+    """USD an hour at the ceilings, what is on its way included; None where one ceiling is unknown."""
+    ceilings = [known.hourly_ceiling for known in holding_.instances]
+    ceilings += [launch.hourly_ceiling for launch, count in holding_.outstanding for _ in range(count)]
+    return None if None in ceilings else sum((price for price in ceilings if price is not None), Decimal(0))

@@ -1,0 +1,205 @@
+"""The whole decision: a snapshot in, actions and sentences out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from annex_core.model import tags
+from annex_core.model.annex import Annex, Launch, LaunchState
+from annex_core.model.demand import JobGroup
+from annex_core.model.names import AnnexKey
+from annex_core.model.plan import (
+    Action,
+    CancelFleets,
+    CloseLaunch,
+    FinishAnnex,
+    Outlook,
+    Plan,
+    Terminate,
+)
+from annex_core.model.route import Route
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.model.wording import clause
+from annex_core.planner.growth import grow, new_annex
+from annex_core.planner.holdings import Holding, anything_left, holding
+from annex_core.planner.leases import due
+from annex_core.planner.matching import Matcher
+
+_LATE_FILL = timedelta(minutes=1)
+"""Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
+_LISTED_SURELY = timedelta(seconds=30)
+"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
+_ADVERTISED_AGAIN = timedelta(minutes=5)
+"""Execution points advertise each minute (UPDATE_INTERVAL in bundle/annex.config): so long after it was away, the annex
+collector has heard of all that there are."""
+_VOLUME_GIB = Route.volume_gib
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """
+    Decide everything that is to be done now. The same snapshot gives the same plan.
+
+    Args:
+        snapshot: With *known* and the annexes' limits brought up to date (holdings.with_memory, caps.tightened).
+    """
+    actions = [*_ended(snapshot)]
+    outlooks: dict[AnnexKey, Outlook] = {}
+    troubles = _troubles(snapshot)
+    matcher = Matcher(domain=snapshot.domain)
+    demand = _by_key(snapshot.demand or ())
+    for key in sorted({*snapshot.annexes, *demand}):
+        groups = demand.get(key, [])
+        try:
+            its_actions, outlook = _decide(key, groups, snapshot, matcher)
+        except Exception as error:  # noqa: BLE001 - whatever ails one annex must not stop the others
+            troubles.append(f"annex {key} can't be planned: {error!r}")
+            outlook = Outlook(f"Annex {key.name}: condor_annexd failed on it; its log says how.")
+        else:
+            actions += its_actions
+        if outlook:
+            outlooks[key] = outlook
+    return Plan(tuple(actions), outlooks, tuple(troubles))
+
+
+def _decide(
+    key: AnnexKey, groups: Sequence[JobGroup], snapshot: Snapshot, matcher: Matcher
+) -> tuple[list[Action], Outlook | None]:
+    """What is to be done about one annex, and what its jobs are told; None where it has no idle jobs."""
+    annex = snapshot.annexes.get(key)
+    idle = sum(group.idle for group in groups)
+    if annex and annex.lease_ends <= snapshot.at:
+        ended = f"Annex {key.name}: its lease has ended; a new one begins when its machines are gone."
+        return _finished(annex, snapshot), Outlook(ended, idle, "the lease has ended")
+    actions: list[Action] = []
+    outlook = None
+    chosen = _route(annex, groups, snapshot)
+    if isinstance(chosen, str):
+        outlook = Outlook(f"Annex {key.name}: {clause(chosen)}.", idle, chosen)
+        held = _held(annex, snapshot, _VOLUME_GIB)
+    else:
+        held = _held(annex, snapshot, chosen.volume_gib)
+        if groups:
+            growth = grow(annex or new_annex(key, groups, chosen, snapshot), chosen, groups, held, snapshot, matcher)
+            actions += growth.launches
+            outlook = growth.outlook
+    if annex:
+        actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
+    return actions, outlook
+
+
+def _by_key(groups: Sequence[JobGroup]) -> Mapping[AnnexKey, list[JobGroup]]:
+    found: dict[AnnexKey, list[JobGroup]] = {}
+    for group in groups:
+        found.setdefault(group.key, []).append(group)
+    return found
+
+
+def _held(annex: Annex | None, snapshot: Snapshot, volume_gib: int) -> Holding:
+    return holding(annex.key, annex, snapshot, volume_gib=volume_gib) if annex else Holding()
+
+
+def _route(annex: Annex | None, groups: Sequence[JobGroup], snapshot: Snapshot) -> Route | str:
+    """The annex's own route, or the one its first jobs passed; else why there is none."""
+    names = [annex.route] if annex else sorted({group.route for group in groups if group.route})
+    if not names:
+        return "waiting for the job router to take the job"
+    name = names[0]
+    if name in snapshot.routes:
+        return snapshot.routes[name]
+    if name in snapshot.refused_routes:
+        return f"route {name} can't be used ({clause(snapshot.refused_routes[name])}); ask the pool's administrator"
+    return f"route {name} is not in the configuration any more; ask the pool's administrator"
+
+
+def _ended(snapshot: Snapshot) -> list[Action]:
+    """Cancel and terminate what is due in each region, whoever asked for it and whatever the journal says."""
+    actions: list[Action] = []
+    for region, view in sorted(snapshot.regions.items()):
+        over = due(view, snapshot.at, access_point=snapshot.access_point)
+        if over.fleets:
+            actions.append(CancelFleets(region, over.fleets, terminate=True, why="the lease has ended"))
+        if over.instances:
+            actions.append(Terminate(region, over.instances, why="the lease has ended"))
+    return actions
+
+
+def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
+    view = snapshot.regions.get(annex.region)
+    mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    if any(launch.state is LaunchState.INTENDED for launch in mine):
+        return []  # what comes of it would be a stranger's
+    if view is None or anything_left(annex.key, view, snapshot.access_point):
+        return []
+    return [FinishAnnex(annex)]
+
+
+def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snapshot: Snapshot) -> list[Action]:
+    """Give up what was not filled, cancel fleets that are spent, end machines that never joined."""
+    view = snapshot.regions.get(annex.region)
+    if view is None:
+        return []
+    actions: list[Action] = []
+    outstanding = {launch.token for launch, _ in held.outstanding}
+    within = route.fulfil_within if route else Route.fulfil_within
+    cancelled = {fleet.id for fleet in view.fleets if not fleet.may_launch}
+    spent = []
+    for launch in snapshot.launches:
+        if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED:
+            continue
+        age = snapshot.at - launch.intended
+        if launch.closed is None and launch.fleet in cancelled and age >= _LISTED_SURELY:
+            actions.append(CloseLaunch(launch, "AWS lists it as cancelled"))
+        elif launch.closed is None and age >= within:
+            # A filled one too: until AWS's tag comes, its machine may be another fleet's, and its own request open.
+            actions.append(CloseLaunch(launch, f"not filled within {within}"))
+        elif launch.token in outstanding:
+            if snapshot.demand is not None and not wanted and age >= _LISTED_SURELY:
+                actions.append(CloseLaunch(launch, "no job waits for it any more"))
+        elif _is_spent(launch, annex, held, view, snapshot.at):
+            spent.append(launch.fleet or "")
+    if spent:
+        actions.append(
+            CancelFleets(annex.region, tuple(spent), terminate=True, why="nothing of it is left and nothing is open")
+        )
+    return actions + _never_joined(annex, route, held, snapshot)
+
+
+def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now: datetime) -> bool:
+    """Cancelling it would end no machine: none is its, or may be its as long as AWS has not tagged it."""
+    if launch.closed and now - launch.closed < _LATE_FILL:
+        return False
+    if any(known.token == launch.token for known in held.instances):
+        return False
+    mine = [instance for instance in view.instances if tags.key_of(instance.tags) == annex.key]
+    if any(instance.fleet in {launch.fleet, None} for instance in mine):
+        return False
+    return any(fleet.id == launch.fleet and fleet.may_launch for fleet in view.fleets)
+
+
+def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Snapshot) -> list[Action]:
+    within = route.join_within if route else Route.join_within
+    if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
+        return []
+    late = tuple(known.id for known in held.instances if known.joined is None and snapshot.at - known.launched > within)
+    return [Terminate(annex.region, late, why=f"not joined within {within}")] if late else []
+
+
+def _troubles(snapshot: Snapshot) -> list[str]:
+    """What nobody asked for, in sentences for the log and for administrators."""
+    found = []
+    here = {annex.key.identity(snapshot.domain): key for key, annex in snapshot.annexes.items()}
+    for slot in (each for each in snapshot.slots or () if not each.claimed):
+        key = here.get(slot.identity)
+        if key is None or key.name != slot.claimed_name:
+            found.append(
+                f"slot {slot.name} claims annex {slot.claimed_name!r} but joined as {slot.identity}; no job goes there"
+            )
+    names = {slot.instance for slot in snapshot.slots or ()}
+    found += [
+        f"instance {known.id} had joined and its slot ad is gone while AWS still shows it"
+        for known in (snapshot.known if snapshot.slots is not None else ())
+        if known.joined and known.gone is None and known.id not in names
+    ]
+    for region, view in sorted(snapshot.regions.items()):
+        unreadable = due(view, snapshot.at, access_point=snapshot.access_point).unreadable
+        found += [f"{each} in {region} carries no readable lease; it ends 24 hours after launch" for each in unreadable]
+    return found
