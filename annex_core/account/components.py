@@ -1,0 +1,65 @@
+"""What an account needs before it can have annexes; each region has its own, so that each stands by itself."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from annex_core.model.tags import PREFIX
+
+COMPONENT = PREFIX + "Component"
+"""The tag on every stack and on what is in it; its value is the component's name."""
+
+DIGEST = PREFIX + "Template"
+"""The tag that says which template a stack was made from; with another digest there is always something to update."""
+
+STACKS = "condor-annex-"
+"""What the stacks' names begin with."""
+
+FLEET_POLICY = "service-role/AmazonEC2SpotFleetTaggingRole"
+"""AWS's own policy for the role that Spot Fleet launches with."""
+
+SERVICE_ROLES: Mapping[str, str] = {
+    "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
+    "spotfleet.amazonaws.com": "AWSServiceRoleForEC2SpotFleet",
+}
+"""AWS's own roles, one of each in an account, by the service that takes them. Others may use them: they stay."""
+
+REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]+")
+
+
+@dataclass(frozen=True)
+class Component:
+    name: str
+    """As its tag says, and its template's file."""
+    macro: str
+    """The template's one output, and the route's macro that takes it."""
+    keeping: str
+    """What it costs to keep."""
+
+    @property
+    def stack(self) -> str:
+        return STACKS + self.name
+
+    def template(self) -> str:
+        return (files("annex_core.account") / "templates" / f"{self.name}.yaml").read_text()
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.template().encode()).hexdigest()[:16]
+
+
+BUCKET = Component("bucket", "AnnexBucket", "keeping it is free, but for S3's price of some KB an annex")
+FLEET_ROLE = Component("fleet-role", "AnnexFleetRole", "keeping it is free")
+SECURITY_GROUP = Component("security-group", "AnnexSecurityGroups", "keeping it is free")
+
+COMPONENTS = (BUCKET, FLEET_ROLE, SECURITY_GROUP)
+"""In the order of being made."""
+
+
+def bucket_name(account: str, region: str) -> str:
+    return f"condor-annex-{account}-{region}"
+
+
+def fleet_role_name(region: str) -> str:
+    return f"condor-annex-fleet-{region}"

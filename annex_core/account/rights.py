@@ -1,0 +1,271 @@
+"""
+Every AWS call that our code makes, and the rights at AWS that it needs: the one table behind all IAM policies.
+
+A call is written as service:Operation; most need the right of the same name. A test fails when our code makes a call
+that isn't here, another when nothing makes one that is.
+
+Source:
+    "Actions, resources, and condition keys" of EC2, S3, IAM, CloudFormation and Systems Manager in AWS's Service
+    Authorization Reference; "Spot Fleet permissions" in EC2's user guide.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from annex_core.account.components import (
+    COMPONENT,
+    FLEET_POLICY,
+    SERVICE_ROLES,
+    STACKS,
+    bucket_name,
+    fleet_role_name,
+)
+from annex_core.model import tags
+
+PolicyName = Literal["setup", "daily"]
+Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
+
+ANYTHING = ("*",)
+"""For calls that AWS lets nobody narrow, which are those that only list."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """One statement of a policy. Resources and conditions are templates of {partition}, {account} and {pool}."""
+
+    policy: PolicyName
+    sid: str
+    calls: str
+    """The calls of ours that need it, separated by spaces."""
+    actions: str = ""
+    """What IAM calls it, where that isn't the calls' own names."""
+    resources: tuple[str, ...] = ANYTHING
+    condition: Condition = field(default_factory=dict)
+
+    def action_names(self) -> list[str]:
+        return (self.actions or self.calls).split()
+
+
+def _ec2(*kinds: str) -> tuple[str, ...]:
+    return tuple(f"arn:{{partition}}:ec2:*:{{account}}:{kind}/*" for kind in kinds)
+
+
+_OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{tags.POOL}": "{pool}"}}
+"""What is there already has our pool's tag."""
+_BECOMES_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{tags.POOL}": "{pool}"}}
+"""What is made gets it."""
+_FLEET_TAG = "aws:ec2spot:fleet-request-id"
+_BUCKET_NAME = bucket_name("{account}", "*")
+_BUCKET = (f"arn:{{partition}}:s3:::{_BUCKET_NAME}",)
+_BUNDLES = (f"arn:{{partition}}:s3:::{_BUCKET_NAME}/config-*",)
+_OBJECTS = (f"arn:{{partition}}:s3:::{_BUCKET_NAME}/*",)
+_SERVICE_ROLES = tuple(
+    f"arn:{{partition}}:iam::{{account}}:role/aws-service-role/{service}/{name}"
+    for service, name in sorted(SERVICE_ROLES.items())
+)
+_ROLE = (f"arn:{{partition}}:iam::{{account}}:role/{fleet_role_name('*')}",)
+_IN_THIS_ACCOUNT: Condition = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
+"""Another account may own a bucket of our name, and a bundle holds a token."""
+_BY_CLOUDFORMATION: Condition = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
+"""Only as a part of a stack; and which stacks there may be, `Stacks` says."""
+
+DAILY = (
+    Right(
+        "daily",
+        "Look",
+        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeLaunchTemplates"
+        " ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests ec2:DescribeSpotInstanceRequests"
+        " ec2:DescribeSubnets",
+    ),
+    Right(
+        "daily",
+        "FindImages",
+        "ssm:GetParameter",
+        resources=(
+            "arn:{partition}:ssm:*::parameter/aws/service/*",
+            "arn:{partition}:ssm:*:{account}:parameter/condor-annex/*",
+        ),
+    ),
+    Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", _ec2("spot-fleet-request"), _BECOMES_OURS),
+    Right(
+        "daily",
+        "LaunchTheirInstances",
+        "ec2:RequestSpotFleet",
+        "ec2:RunInstances",
+        _ec2("instance", "volume"),
+        _BECOMES_OURS,
+    ),
+    Right(
+        "daily",
+        "FromOurTemplates",
+        "ec2:RequestSpotFleet",
+        "ec2:RequestSpotFleet ec2:RunInstances",
+        _ec2("launch-template"),
+        _OURS,
+    ),
+    Right(
+        "daily",
+        "OutOfWhatThereIs",
+        "ec2:RequestSpotFleet",
+        "ec2:RequestSpotFleet ec2:RunInstances",
+        (
+            "arn:{partition}:ec2:*::image/*",
+            "arn:{partition}:ec2:*::snapshot/*",
+            *_ec2("key-pair", "network-interface", "security-group", "snapshot", "spot-instances-request", "subnet"),
+        ),
+    ),
+    Right(
+        "daily",
+        "LendTheFleetRole",
+        "ec2:RequestSpotFleet",
+        "iam:PassRole",
+        _ROLE,
+        {"StringEquals": {"iam:PassedToService": "spotfleet.amazonaws.com"}},
+    ),
+    Right(
+        "daily",
+        "TagWhatIsMade",
+        "ec2:RequestSpotFleet ec2:CreateLaunchTemplate",
+        "ec2:CreateTags",
+        _ec2("instance", "launch-template", "spot-fleet-request", "volume"),
+        {
+            "StringEquals": {
+                f"aws:RequestTag/{tags.POOL}": "{pool}",
+                "ec2:CreateAction": ("CreateLaunchTemplate", "RequestSpotFleet", "RunInstances"),
+            }
+        },
+    ),
+    Right("daily", "MakeTemplates", "ec2:CreateLaunchTemplate", "", _ec2("launch-template"), _BECOMES_OURS),
+    Right(
+        "daily",
+        "ChangeOurTemplates",
+        "ec2:CreateLaunchTemplateVersion ec2:DeleteLaunchTemplate",
+        resources=_ec2("launch-template"),
+        condition=_OURS,
+    ),
+    Right(
+        "daily",
+        "EndOurFleets",
+        "ec2:CancelSpotFleetRequests",
+        resources=_ec2("spot-fleet-request"),
+        condition=_OURS,
+    ),
+    Right("daily", "EndOurInstances", "ec2:TerminateInstances", resources=_ec2("instance"), condition=_OURS),
+    Right(
+        # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.
+        "daily",
+        "StopOpenRequestsOfFleets",
+        "ec2:CancelSpotInstanceRequests",
+        resources=_ec2("spot-instances-request"),
+        condition={"Null": {f"aws:ResourceTag/{_FLEET_TAG}": "false"}},
+    ),
+    Right(
+        "daily",
+        "KeepBundles",
+        "s3:PutObject s3:GetObject s3:DeleteObject",
+        "s3:PutObject s3:PutObjectTagging s3:GetObject s3:DeleteObject",
+        _BUNDLES,
+        _IN_THIS_ACCOUNT,
+    ),
+)
+
+_CHANGING_STACKS = "cloudformation:CreateStack cloudformation:UpdateStack cloudformation:DeleteStack"
+
+SETUP = (
+    Right(
+        "setup",
+        "Stacks",
+        f"{_CHANGING_STACKS} cloudformation:DescribeStackEvents cloudformation:DescribeStacks",
+        resources=(f"arn:{{partition}}:cloudformation:*:{{account}}:stack/{STACKS}*/*",),
+    ),
+    Right(
+        "setup",
+        "MakeBuckets",
+        _CHANGING_STACKS,
+        "s3:CreateBucket s3:DeleteBucket s3:DeleteBucketPolicy s3:PutBucketOwnershipControls s3:PutBucketPolicy"
+        " s3:PutBucketPublicAccessBlock s3:PutBucketTagging s3:PutEncryptionConfiguration s3:PutLifecycleConfiguration",
+        _BUCKET,
+        _BY_CLOUDFORMATION,
+    ),
+    Right(
+        "setup",
+        "LookAtBuckets",
+        "s3:GetBucketEncryption s3:GetBucketLifecycleConfiguration s3:GetBucketPolicy s3:GetPublicAccessBlock"
+        " s3:ListObjectsV2",
+        "s3:GetBucketPolicy s3:GetBucketPublicAccessBlock s3:GetEncryptionConfiguration s3:GetLifecycleConfiguration"
+        " s3:ListBucket",
+        _BUCKET,
+    ),
+    Right("setup", "EmptyBuckets", "s3:DeleteObjects", "s3:DeleteObject", _OBJECTS, _IN_THIS_ACCOUNT),
+    Right(
+        "setup",
+        "MakeRoles",
+        _CHANGING_STACKS,
+        "iam:CreateRole iam:DeleteRole iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole"
+        " iam:UpdateRoleDescription",
+        _ROLE,
+        _BY_CLOUDFORMATION,
+    ),
+    Right(
+        # With no other policy can a role of ours be made.
+        "setup",
+        "GiveThemAwsPolicy",
+        _CHANGING_STACKS,
+        "iam:AttachRolePolicy iam:DetachRolePolicy",
+        _ROLE,
+        {**_BY_CLOUDFORMATION, "ArnEquals": {"iam:PolicyARN": f"arn:{{partition}}:iam::aws:policy/{FLEET_POLICY}"}},
+    ),
+    Right(
+        "setup",
+        "LookAtRoles",
+        "iam:GetRole iam:ListAttachedRolePolicies iam:ListRolePolicies",
+        resources=(*_ROLE, *_SERVICE_ROLES),
+    ),
+    Right(
+        "setup",
+        "MakeServiceRoles",
+        "iam:CreateServiceLinkedRole",
+        resources=_SERVICE_ROLES,
+        condition={"StringEquals": {"iam:AWSServiceName": tuple(sorted(SERVICE_ROLES))}},
+    ),
+    Right(
+        "setup",
+        "MakeSecurityGroups",
+        _CHANGING_STACKS,
+        "ec2:AuthorizeSecurityGroupEgress ec2:CreateSecurityGroup ec2:CreateTags ec2:RevokeSecurityGroupEgress",
+        _ec2("security-group", "vpc"),
+        _BY_CLOUDFORMATION,
+    ),
+    Right(
+        "setup",
+        "DeleteOurSecurityGroups",
+        _CHANGING_STACKS,
+        "ec2:DeleteSecurityGroup ec2:DeleteTags",
+        _ec2("security-group"),
+        {**_BY_CLOUDFORMATION, "Null": {f"aws:ResourceTag/{COMPONENT}": "false"}},
+    ),
+    Right(
+        "setup",
+        "LookAround",
+        "ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests ec2:DescribeTags"
+        " ec2:DescribeVpcs s3:ListBuckets",
+        "ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests ec2:DescribeTags"
+        " ec2:DescribeVpcs s3:ListAllMyBuckets",
+    ),
+    Right(
+        # Any pool's: the components are the account's, and go when no annex lives.
+        "setup",
+        "DeleteTemplatesOfAnnexes",
+        "ec2:DeleteLaunchTemplate",
+        resources=_ec2("launch-template"),
+        condition={"Null": {f"aws:ResourceTag/{tags.POOL}": "false"}},
+    ),
+)
+
+RIGHTS = (*SETUP, *DAILY)
+
+NEED_NO_RIGHT = frozenset({"sts:GetCallerIdentity"})
+
+CALLS = NEED_NO_RIGHT.union(*(right.calls.split() for right in RIGHTS))
+"""All that our code may call."""
