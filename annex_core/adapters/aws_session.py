@@ -1,0 +1,142 @@
+"""One region of AWS, or what stands in for it: where its services answer, and with whose credentials."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3.session
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    CredentialProvider,
+    CredentialResolver,
+    Credentials,
+    ReadOnlyCredentials,
+    SharedCredentialProvider,
+)
+from botocore.exceptions import CredentialRetrievalError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_iam import IAMClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_ssm import SSMClient
+    from types_boto3_sts import STSClient
+
+_TIMEOUTS = Config(connect_timeout=3, read_timeout=20, max_pool_connections=20)
+"""A region's clients are shared by all hands of that region."""
+_ASK_TWICE = _TIMEOUTS.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
+_SEND_ONCE = _TIMEOUTS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+
+class AwsRegion:
+    """
+    Makes clients; asks AWS nothing and opens no file before the first call.
+
+    Args:
+        region: AWS's name of it, us-east-2.
+        endpoint: Where all services answer instead of AWS, such as the local cloud's URL.
+        credentials_file: An AWS shared credentials file, whose profile `default` is then the only source: neither the
+            environment nor an instance's role stands in for it. Without it boto3's own chain decides.
+        profile: The profile of AWS's own configuration that the chain begins with; not beside a file.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        *,
+        endpoint: str | None = None,
+        credentials_file: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        self.region = region
+        self.endpoint = endpoint
+        self._credentials_file = credentials_file
+        self._profile = profile
+
+    def ec2_reader(self) -> EC2Client:
+        """For calls that only ask: one retry of its own."""
+        return self._session.client("ec2", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def ec2_writer(self) -> EC2Client:
+        """
+        For calls that change something: each is sent once.
+
+        The last of several answers would hide what an earlier one may have done; the daemon repeats by its journal.
+        """
+        return self._session.client("ec2", endpoint_url=self.endpoint, config=_SEND_ONCE)
+
+    def ssm(self) -> SSMClient:
+        return self._session.client("ssm", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def cloudformation(self) -> CloudFormationClient:
+        return self._session.client("cloudformation", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def iam(self) -> IAMClient:
+        return self._session.client("iam", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def sts(self) -> STSClient:
+        return self._session.client("sts", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def s3(self) -> S3Client:
+        # Left to itself boto3 presigns for the global host name, which redirects to young buckets of other regions,
+        # and a redirected signature is no longer good.
+        addressing = Config(
+            signature_version="s3v4",
+            s3={
+                "addressing_style": "path" if self.endpoint else "virtual",
+                "us_east_1_regional_endpoint": "regional",
+            },
+        )
+        return self._session.client("s3", endpoint_url=self.endpoint, config=_ASK_TWICE.merge(addressing))
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        core = botocore.session.Session(profile=self._profile)
+        if self._credentials_file is not None:
+            only_source = CredentialResolver([_OneFile(self._credentials_file)])
+            core.register_component("credential_provider", only_source)
+        return boto3.session.Session(botocore_session=core, region_name=self.region)
+
+
+class _OneFile(CredentialProvider):
+    METHOD = "shared-credentials-file"
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def load(self) -> Credentials:
+        return _FileCredentials(self._path)
+
+
+class _FileCredentials(Credentials):
+    """
+    What the file says when a call is signed: sites renew short-lived credentials in it while the daemon runs.
+
+    Raises:
+        CredentialRetrievalError: On signing, where the file can't be read or has no profile `default`.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__("", "", method=_OneFile.METHOD)
+        self._path = path
+        self._read: tuple[tuple[int, int, int], ReadOnlyCredentials] | None = None
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        try:
+            status = Path(self._path).stat()
+        except OSError as error:
+            raise CredentialRetrievalError(provider=self.method, error_msg=str(error)) from error
+        version = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if self._read is None or self._read[0] != version:
+            found = SharedCredentialProvider(self._path, profile_name="default").load()
+            if found is None:
+                raise CredentialRetrievalError(
+                    provider=self.method, error_msg=f"{self._path} can't be read or has no profile `default`"
+                )
+            self._read = version, found.get_frozen_credentials()
+        return self._read[1]

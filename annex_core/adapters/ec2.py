@@ -1,0 +1,210 @@
+"""EC2 in one region: ports.Cloud over boto3, with Spot Fleet behind it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from annex_core.adapters import ec2_answers as answers
+from annex_core.adapters import ec2_requests as requests
+from annex_core.adapters.aws_errors import aws_call
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.ec2_templates import LaunchTemplates
+from annex_core.errors import Refused
+from annex_core.model import tags
+from annex_core.model.hardware import InstanceType
+from annex_core.model.supply import Fleet, Instance, OpenRequest
+from annex_core.ports import FleetRequest, TemplateRef, TemplateRequest
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import DescribeSpotFleetRequestHistoryRequestTypeDef, HistoryRecordTypeDef
+    from types_boto3_ssm import SSMClient
+
+_NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
+_PAGE = 1000
+_TYPES_PAGE = 100
+_FILTER_VALUES = 200
+_BATCH = 100
+"""The most fleets a cancel takes; of instances and spot requests, what keeps a failed call cheap to take apart."""
+_IMAGE_KEPT_S = 3600.0
+
+
+class Ec2Cloud:
+    """
+    What doesn't change at AWS is asked once: types, subnets' zones, images; a parameter's value is kept for an hour.
+
+    Args:
+        reader: For calls that only ask; it may repeat them.
+        writer: For calls that change something; it must send each once.
+        ssm: For images named by a parameter.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, reader: EC2Client, writer: EC2Client, ssm: SSMClient, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ssm = ssm
+        self._clock = clock
+        self._templates = LaunchTemplates(reader, writer)
+        self._types: dict[str, InstanceType | None] = {}
+        self._zones: dict[str, str] = {}
+        self._parameters: dict[str, tuple[str, float]] = {}
+        self._roots: dict[str, requests.RootVolume] = {}
+
+    # What there is.
+
+    def instances(self, pool: str) -> Sequence[Instance]:
+        pages = self._reader.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:{tags.POOL}", "Values": [pool]},
+                {"Name": "instance-state-name", "Values": _NOT_TERMINATED},
+            ],
+            PaginationConfig={"PageSize": _PAGE},
+        )
+        with aws_call("DescribeInstances"):
+            found = [
+                answers.instance(each)
+                for page in pages
+                for reservation in page["Reservations"]
+                for each in reservation["Instances"]
+            ]
+        # A filter's value may hold wildcards.
+        return [each for each in found if each.tags.get(tags.POOL) == pool]
+
+    def fleets(self, pool: str) -> Sequence[Fleet]:
+        with aws_call("DescribeSpotFleetRequests"):
+            pages = self._reader.get_paginator("describe_spot_fleet_requests").paginate()
+            found = [answers.fleet(each) for page in pages for each in page["SpotFleetRequestConfigs"]]
+        return [each for each in found if each.tags.get(tags.POOL) == pool]
+
+    def open_requests(self, fleets: Sequence[str]) -> Sequence[OpenRequest]:
+        found: list[OpenRequest] = []
+        for some in _batches(fleets, _FILTER_VALUES):
+            pages = self._reader.get_paginator("describe_spot_instance_requests").paginate(
+                Filters=[
+                    {"Name": "state", "Values": ["open"]},
+                    {"Name": f"tag:{answers.FLEET_TAG}", "Values": some},
+                ],
+                PaginationConfig={"PageSize": _PAGE},
+            )
+            with aws_call("DescribeSpotInstanceRequests"):
+                found += [answers.open_request(each) for page in pages for each in page["SpotInstanceRequests"]]
+        return found
+
+    def fleet_trouble(self, fleet: str, since: datetime) -> str | None:
+        records: list[HistoryRecordTypeDef] = []
+        asked: DescribeSpotFleetRequestHistoryRequestTypeDef = {"SpotFleetRequestId": fleet, "StartTime": since}
+        with aws_call("DescribeSpotFleetRequestHistory"):
+            while True:
+                page = self._reader.describe_spot_fleet_request_history(**asked)
+                records += page["HistoryRecords"]
+                if not page.get("NextToken"):
+                    return answers.newest_obstacle(records)
+                asked["NextToken"] = page["NextToken"]
+
+    # What can be had.
+
+    def instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
+        names = list(names)
+        for some in _batches([name for name in names if name not in self._types], _FILTER_VALUES):
+            # By filter, not by name: one name that the region lacks would fail them all.
+            pages = self._reader.get_paginator("describe_instance_types").paginate(
+                Filters=[{"Name": "instance-type", "Values": some}], PaginationConfig={"PageSize": _TYPES_PAGE}
+            )
+            with aws_call("DescribeInstanceTypes"):
+                found = [answers.instance_type(each) for page in pages for each in page["InstanceTypes"]]
+            self._types |= dict.fromkeys(some) | {each.name: each for each in found}
+        return {name: known for name in names if (known := self._types[name]) is not None}
+
+    def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
+        new = [subnet for subnet in subnets if subnet not in self._zones]
+        if new:
+            with aws_call("DescribeSubnets"):
+                found = self._reader.describe_subnets(SubnetIds=new)["Subnets"]
+            self._zones |= {each["SubnetId"]: each["AvailabilityZone"] for each in found}
+        return {subnet: self._zones[subnet] for subnet in subnets}
+
+    def resolve_image(self, image: str) -> str:
+        ami = image if image.startswith("ami-") else self._parameter(image)
+        self._root(ami)
+        return ami
+
+    def _parameter(self, name: str) -> str:
+        value, asked = self._parameters.get(name, ("", 0.0))
+        if not value or self._clock() - asked >= _IMAGE_KEPT_S:
+            with aws_call("GetParameter"):
+                value = self._ssm.get_parameter(Name=name)["Parameter"]["Value"]
+            if not value.startswith("ami-"):
+                raise Refused(f"the parameter {name} holds {value[:40]!r}, which is no AMI")
+            self._parameters[name] = value, self._clock()
+        return value
+
+    def _root(self, ami: str) -> requests.RootVolume:
+        if ami not in self._roots:
+            with aws_call("DescribeImages"):
+                images = self._reader.describe_images(ImageIds=[ami])["Images"]
+            if not images:
+                raise Refused(f"there is no image {ami} in this region")
+            self._roots[ami] = answers.root_volume(images[0])
+        return self._roots[ami]
+
+    # What is asked for.
+
+    def put_template(self, request: TemplateRequest, *, existing: str | None) -> TemplateRef:
+        return self._templates.put(request, self._root(request.image), existing=existing)
+
+    def delete_template(self, template: str) -> None:
+        self._templates.delete(template)
+
+    def encode_fleet(self, request: FleetRequest) -> str:
+        return requests.fleet_document(request)
+
+    def request_fleet(self, document: str) -> str:
+        with aws_call("RequestSpotFleet", changes=True):
+            return self._writer.request_spot_fleet(**json.loads(document))["SpotFleetRequestId"]
+
+    # What is ended.
+
+    def cancel_fleets(self, ids: Sequence[str], *, terminate: bool) -> Mapping[str, str]:
+        reasons: dict[str, str] = {}
+        for some in _batches(ids, _BATCH):
+            with aws_call("CancelSpotFleetRequests", changes=True):
+                answer = self._writer.cancel_spot_fleet_requests(SpotFleetRequestIds=some, TerminateInstances=terminate)
+            reasons |= answers.not_cancelled(answer)
+        return reasons
+
+    def cancel_open_requests(self, ids: Sequence[str]) -> None:
+        for some in _batches(ids, _BATCH):
+            with aws_call("CancelSpotInstanceRequests", changes=True):
+                self._writer.cancel_spot_instance_requests(SpotInstanceRequestIds=some)
+
+    def terminate(self, ids: Sequence[str]) -> Mapping[str, str]:
+        reasons: dict[str, str] = {}
+        batches = list(_batches(ids, _BATCH))
+        while batches:
+            batch = batches.pop()
+            try:
+                with aws_call("TerminateInstances", changes=True):
+                    self._writer.terminate_instances(InstanceIds=batch)
+            except Refused as refusal:
+                # One protected instance fails the call for all that stand beside it.
+                if len(batch) == 1:
+                    reasons[batch[0]] = str(refusal)
+                else:
+                    batches += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        return reasons
+
+
+def ec2_cloud(region: AwsRegion) -> Ec2Cloud:
+    return Ec2Cloud(region.ec2_reader(), region.ec2_writer(), region.ssm())
+
+
+def _batches(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(ids), size):
+        yield list(ids[start : start + size])

@@ -1,0 +1,106 @@
+"""EC2's answers as our values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from annex_core.adapters.ec2_requests import RootVolume
+from annex_core.model.hardware import InstanceType
+from annex_core.model.supply import Fleet, Instance, InstanceState, OpenRequest
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import (
+        CancelSpotFleetRequestsResponseTypeDef,
+        HistoryRecordTypeDef,
+        ImageTypeDef,
+        InstanceTypeDef,
+        InstanceTypeInfoTypeDef,
+        SpotFleetRequestConfigTypeDef,
+        SpotInstanceRequestTypeDef,
+        TagTypeDef,
+    )
+
+FLEET_TAG = "aws:ec2spot:fleet-request-id"
+"""AWS's own, on a Spot Fleet's spot requests and, minutes after boot, on its instances."""
+
+_OBSTACLES = {"error", "information"}
+"""The history's event types that say why a fleet doesn't launch; the others tell of launches and changes of state."""
+
+
+def tags_of(tags: Iterable[TagTypeDef]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def instance(found: InstanceTypeDef) -> Instance:
+    tags = tags_of(found.get("Tags", ()))
+    return Instance(
+        id=found["InstanceId"],
+        type=found["InstanceType"],
+        zone=found["Placement"]["AvailabilityZone"],
+        state=InstanceState(found["State"]["Name"]),
+        launched=found["LaunchTime"].astimezone(UTC),
+        tags=tags,
+        fleet=tags.get(FLEET_TAG),
+        address=found.get("PrivateIpAddress"),
+    )
+
+
+def fleet(found: SpotFleetRequestConfigTypeDef) -> Fleet:
+    config = found["SpotFleetRequestConfig"]
+    valid_until = config.get("ValidUntil")
+    return Fleet(
+        id=found["SpotFleetRequestId"],
+        state=found["SpotFleetRequestState"],
+        client_token=config.get("ClientToken", ""),
+        target=config["TargetCapacity"],
+        fulfilled=config.get("FulfilledCapacity", 0.0),
+        created=found["CreateTime"].astimezone(UTC),
+        valid_until=valid_until.astimezone(UTC) if valid_until else None,
+        tags=tags_of(found.get("Tags", ())),
+    )
+
+
+def open_request(found: SpotInstanceRequestTypeDef) -> OpenRequest:
+    return OpenRequest(id=found["SpotInstanceRequestId"], fleet=tags_of(found["Tags"])[FLEET_TAG])
+
+
+def instance_type(found: InstanceTypeInfoTypeDef) -> InstanceType:
+    # Old types list i386 beside x86_64; what can run arm64 runs nothing else.
+    architectures = found["ProcessorInfo"]["SupportedArchitectures"]
+    return InstanceType(
+        name=found["InstanceType"],
+        vcpus=found["VCpuInfo"]["DefaultVCpus"],
+        memory_mib=found["MemoryInfo"]["SizeInMiB"],
+        architecture="arm64" if "arm64" in architectures else "x86_64",
+        gpus=sum(gpu.get("Count", 0) for gpu in found.get("GpuInfo", {}).get("Gpus", ())),
+    )
+
+
+def root_volume(found: ImageTypeDef) -> RootVolume:
+    device = found.get("RootDeviceName") or "/dev/xvda"
+    sizes = (
+        mapping.get("Ebs", {}).get("VolumeSize", 0)
+        for mapping in found.get("BlockDeviceMappings", ())
+        if mapping.get("DeviceName") == device
+    )
+    return RootVolume(device, next(sizes, 0))
+
+
+def newest_obstacle(records: Sequence[HistoryRecordTypeDef]) -> str | None:
+    """In AWS's words, `subtype: description`; the description may be missing."""
+    obstacles = [record for record in records if record["EventType"] in _OBSTACLES]
+    if not obstacles:
+        return None
+    event = max(obstacles, key=lambda record: record["Timestamp"])["EventInformation"]
+    words = (event.get("EventSubType"), event.get("EventDescription"))
+    return ": ".join(word for word in words if word) or "an error without a word from AWS"
+
+
+def not_cancelled(answer: CancelSpotFleetRequestsResponseTypeDef) -> dict[str, str]:
+    """Why, by fleet; CancelSpotFleetRequests is a success that may list failures."""
+    return {
+        failed["SpotFleetRequestId"]: f"{failed['Error']['Code']}: {failed['Error']['Message']}"
+        for failed in answer.get("UnsuccessfulFleetRequests", ())
+    }

@@ -1,0 +1,190 @@
+"""The schedd: what waits for an annex, group by group, and the sentence its owners read."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import classad2
+import htcondor2
+
+from annex_core.errors import Unavailable
+from annex_core.model.demand import JobCounts, JobGroup, Limits, Wishes, tightest
+from annex_core.model.names import ANNEX_NAME, AnnexKey
+
+_NAMED = "AnnexProject =!= undefined && TargetAnnexName =!= undefined"
+_OURS = f'{_NAMED} && Managed =!= "External"'
+"""A source that the router manages elsewhere is not counted: its routed copy is."""
+
+_IDLE = 1
+_STATES = {_IDLE: "idle", 2: "running", 5: "held", 6: "running", 7: "running"}
+"""JobStatus in words; a job transferring its output, or suspended, has its machine still. Removed and completed ones
+count no more."""
+
+_LIMITS = ("AnnexMaxInstances", "AnnexMaxHourlyCost", "AnnexBudget")
+_WISHES = ("AnnexLifetime", "AnnexIdleTimeout", "AnnexInstanceTypes", "AnnexOnDemand", *_LIMITS)
+_IDENTITY = ("Owner", "TargetAnnexName", "AnnexProject", "AnnexRoute")
+_REQUESTS = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs")
+_CONSTRAINED = ("JobStatus", "Managed")
+_APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate"})
+"""What tells rows apart and not groups."""
+
+_BEYOND = 10**12
+"""More than there is of anything: an ad may say 1e400, which is infinite and no number to reckon with."""
+
+
+class ScheddQueue:
+    """ports.Queue over HTCondor's bindings; asks the local schedd, wherever its address file says it is now."""
+
+    def demand(self, now: datetime) -> Sequence[JobGroup]:
+        """
+        Source:
+            A GroupBy query over idle jobs. Beside what it is asked for, each row has what Requirements refers to, so
+            that it matches as the job would. The schedd's autoclusters are no use here: a job has none until a
+            negotiator has come by, which is a minute after the hook has spoken.
+        """
+        schedd = htcondor2.Schedd()
+        try:
+            rows = schedd.query(
+                f"JobStatus == {_IDLE} && {_OURS}",
+                [*_CONSTRAINED, "AnnexAfter", "QDate", "Requirements", *_IDENTITY, *_REQUESTS, *_WISHES],
+                opts=htcondor2.QueryOpt.GroupBy,
+            )
+            if not rows:
+                _corroborate(schedd)
+        except (htcondor2.HTCondorException, OSError) as error:
+            raise Unavailable(f"the schedd does not answer: {error}") from error
+        found: dict[frozenset[tuple[str, str]], JobGroup] = {}
+        for row in rows:
+            if not _due(row, now):
+                continue
+            key = frozenset((name, str(value)) for name, value in row.items() if name not in _APART)
+            if key in found:
+                found[key] = replace(found[key], idle=found[key].idle + int(row["JobCount"]))
+            elif group := _group(row):
+                found[key] = group
+        return tuple(found.values())
+
+    def counts(self) -> Mapping[AnnexKey, JobCounts]:
+        schedd = htcondor2.Schedd()
+        try:
+            rows = schedd.query(_OURS, [*_CONSTRAINED, *_IDENTITY[:3], *_LIMITS], opts=htcondor2.QueryOpt.GroupBy)
+            if not rows:
+                _corroborate(schedd)
+        except (htcondor2.HTCondorException, OSError) as error:
+            raise Unavailable(f"the schedd does not answer: {error}") from error
+        return _counted(rows)
+
+    def say(self, key: AnnexKey, sentence: str) -> None:
+        said = classad2.quote(sentence)
+        unaware = (
+            f"JobStatus == {_IDLE} && Owner =?= {classad2.quote(key.owner)}"
+            f" && TargetAnnexName =?= {classad2.quote(key.name)} && {_NAMED} && AnnexStatus =!= {said}"
+        )
+        schedd = htcondor2.Schedd()
+        try:
+            # To edit no job at all fails, in the same words as an edit that was not allowed.
+            if schedd.query(unaware, ["ClusterId"], limit=1):
+                schedd.edit(unaware, "AnnexStatus", said)
+        except (htcondor2.HTCondorException, OSError) as error:
+            raise Unavailable(f"the schedd did not take the status of annex {key}: {error}") from error
+
+
+def _counted(rows: Iterable[Mapping[str, Any]]) -> dict[AnnexKey, JobCounts]:
+    found: dict[AnnexKey, JobCounts] = {}
+    for row in rows:
+        word = _STATES.get(int(row["JobStatus"]))
+        if word:
+            key = AnnexKey(str(row["Owner"]), str(row["TargetAnnexName"]))
+            before = found.get(key, JobCounts())
+            number = getattr(before, word) + int(row["JobCount"])
+            found[key] = replace(before, **{word: number}, limits=tightest([before.limits, _limits(row)]))
+    return found
+
+
+def _corroborate(schedd: htcondor2.Schedd) -> None:
+    """An empty answer is not an empty queue: believe it only where the schedd sums up its queue as well."""
+    if not schedd.query("false", opts=htcondor2.QueryOpt.SummaryOnly):
+        raise Unavailable("the schedd gave an empty answer and no summary of its queue")
+
+
+def _due(row: Mapping[str, Any], now: datetime) -> bool:
+    """Have its AnnexAfter seconds in the queue passed?"""
+    after, since = _number(row, "AnnexAfter"), _number(row, "QDate")
+    return after is None or since is None or since + after <= now.timestamp()
+
+
+def _group(found: classad2.ClassAd) -> JobGroup | None:
+    """One group's value; None where its ad names no annex that can be (a hand-edited job)."""
+    owner, name = found.get("Owner"), found.get("TargetAnnexName")
+    if not isinstance(owner, str) or not isinstance(name, str) or not ANNEX_NAME.fullmatch(name):
+        return None
+    ad = classad2.ClassAd(dict(found))
+    ad["MyType"] = "Job"
+    ad["TargetType"] = "Machine"
+    route = found.get("AnnexRoute")
+    return JobGroup(
+        key=AnnexKey(owner, name),
+        project=str(found.get("AnnexProject")),
+        route=route if isinstance(route, str) else None,
+        idle=int(found["JobCount"]),
+        cpus=_whole(ad, "RequestCpus", 1),
+        memory_mib=_whole(ad, "RequestMemory", 0),
+        disk_kib=_whole(ad, "RequestDisk", 0),
+        gpus=_whole(ad, "RequestGPUs", 0),
+        wishes=_wishes(found),
+        ad=ad,
+    )
+
+
+def _whole(ad: classad2.ClassAd, attribute: str, default: int) -> int:
+    """What an attribute evaluates to, rounded up; *default* where it is undefined. Matching decides what that means."""
+    value = ad.eval(attribute) if attribute in ad else None
+    if not isinstance(value, int | float) or isinstance(value, classad2.Value) or math.isnan(value):
+        return default
+    return math.ceil(min(max(value, -_BEYOND), _BEYOND))
+
+
+def _wishes(ad: Mapping[str, Any]) -> Wishes:
+    types = ad.get("AnnexInstanceTypes")
+    return Wishes(
+        lifetime=_seconds(ad, "AnnexLifetime"),
+        idle_timeout=_seconds(ad, "AnnexIdleTimeout"),
+        limits=_limits(ad),
+        instance_types=tuple(word for word in types.replace(",", " ").split()) if isinstance(types, str) else (),
+        on_demand=ad.get("AnnexOnDemand") is True,
+    )
+
+
+def _limits(ad: Mapping[str, Any]) -> Limits:
+    return Limits(_count(ad, "AnnexMaxInstances"), _dollars(ad, "AnnexMaxHourlyCost"), _dollars(ad, "AnnexBudget"))
+
+
+def _number(ad: Mapping[str, Any], attribute: str) -> float | None:
+    """
+    A wish as a number, None where the job has none.
+
+    A wish that is there and is no number (a hand-edited job: submit refuses it) counts as 0, which launches nothing.
+    """
+    value = ad.get(attribute)
+    if value is None or value is classad2.Value.Undefined:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, classad2.Value) and value >= 0
+    return min(value, _BEYOND) if is_number else 0
+
+
+def _seconds(ad: Mapping[str, Any], attribute: str) -> timedelta | None:
+    value = _number(ad, attribute)
+    return None if value is None else timedelta(seconds=min(value, 10 * 365 * 86400))
+
+
+def _count(ad: Mapping[str, Any], attribute: str) -> int | None:
+    value = _number(ad, attribute)
+    return None if value is None else int(value)
+
+
+def _dollars(ad: Mapping[str, Any], attribute: str) -> Decimal | None:
+    value = _number(ad, attribute)
+    return None if value is None else Decimal(str(float(value)))

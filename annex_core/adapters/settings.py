@@ -1,0 +1,168 @@
+"""The daemon's own knobs in HTCondor's configuration: what is one for the pool, not one for a route."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import htcondor2
+
+from annex_core.errors import Refused
+from annex_core.model import duration
+
+_SIZE = re.compile(r"(\d{1,15})\s*(?:([kmgt]?)b?)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    file: Path
+    """ANNEXD_LOG."""
+    max_bytes: int
+    """MAX_ANNEXD_LOG, after which the file is put aside; 0: never."""
+    keep: int
+    """MAX_NUM_ANNEXD_LOG, files put aside."""
+    full: bool
+    """ANNEXD_DEBUG names D_FULLDEBUG or D_ALL."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    Source:
+        The knobs named; 53-annex-daemon.config sets them.
+    """
+
+    access_point: str
+    """SCHEDD_NAME, else FULL_HOSTNAME: what the tag htcondor:AccessPoint says."""
+    pool: str
+    """ANNEX_POOL, else the access point, where the annexes' pool lives: what the tag htcondor:Pool says."""
+    domain: str
+    """ANNEX_DOMAIN, the domain of execution points' identities."""
+    trust_domain: str
+    """TRUST_DOMAIN, the issuer of their tokens."""
+    collector: str
+    """ANNEX_COLLECTOR_HOST, where execution points report."""
+    socket: Path
+    """ANNEXD_SOCKET."""
+    journal: Path
+    """ANNEXD_JOURNAL."""
+    lock: Path
+    """Beside the journal: who holds it is the one daemon."""
+    interval: timedelta
+    """ANNEXD_INTERVAL."""
+    credentials: Path | None
+    """ANNEXD_CREDENTIALS, an AWS shared credentials file; None: boto3's own chain."""
+    administrators: frozenset[str]
+    """ANNEX_ADMINISTRATORS: the users who see everybody's annexes, beside root and condor."""
+    log: LogSettings
+
+
+def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
+    """
+    Args:
+        configuration: HTCondor's, expanded; it takes names in any case. Its default is this process's own, which
+            htcondor2.reload_config() reads anew.
+
+    Raises:
+        Refused: A knob is missing or makes no sense; the sentence names it.
+    """
+    knobs = _Knobs(configuration)
+    access_point = knobs.text("SCHEDD_NAME", knobs.text("FULL_HOSTNAME", ""))
+    journal = knobs.path("ANNEXD_JOURNAL", knobs.under("SPOOL", "annexd/journal.db"))
+    return Settings(
+        access_point=access_point or knobs.required("FULL_HOSTNAME"),
+        pool=pool_name(configuration),
+        domain=knobs.text("ANNEX_DOMAIN", "") or knobs.required("TRUST_DOMAIN"),
+        trust_domain=knobs.required("TRUST_DOMAIN"),
+        collector=knobs.required("ANNEX_COLLECTOR_HOST"),
+        socket=socket_path(configuration),
+        journal=journal,
+        lock=journal.parent / "annexd.lock",
+        interval=knobs.duration("ANNEXD_INTERVAL", "60"),
+        credentials=credentials_path(configuration),
+        administrators=knobs.words("ANNEX_ADMINISTRATORS") | {"root", "condor"},
+        log=LogSettings(
+            file=knobs.path("ANNEXD_LOG", knobs.under("LOG", "AnnexdLog")),
+            max_bytes=knobs.size("MAX_ANNEXD_LOG", "10 Mb"),
+            keep=knobs.count("MAX_NUM_ANNEXD_LOG", "1"),
+            full=bool(knobs.words("ANNEXD_DEBUG") & {"D_FULLDEBUG", "D_ALL"}),
+        ),
+    )
+
+
+def socket_path(configuration: Mapping[str, str] = htcondor2.param) -> Path:
+    """
+    ANNEXD_SOCKET, all that one who asks the daemon needs.
+
+    Raises:
+        Refused: It is no absolute path.
+    """
+    knobs = _Knobs(configuration)
+    return knobs.path("ANNEXD_SOCKET", knobs.under("RUN", "annexd.sock"))
+
+
+def credentials_path(configuration: Mapping[str, str] = htcondor2.param) -> Path | None:
+    """
+    ANNEXD_CREDENTIALS, all that one who asks AWS needs.
+
+    Raises:
+        Refused: It is no absolute path.
+    """
+    knobs = _Knobs(configuration)
+    return knobs.path("ANNEXD_CREDENTIALS", None) if knobs.text("ANNEXD_CREDENTIALS", "") else None
+
+
+def pool_name(configuration: Mapping[str, str] = htcondor2.param) -> str:
+    """ANNEX_POOL, else the access point's name; empty where HTCondor has no configuration."""
+    knobs = _Knobs(configuration)
+    return knobs.text("ANNEX_POOL", knobs.text("SCHEDD_NAME", knobs.text("FULL_HOSTNAME", "")))
+
+
+class _Knobs:
+    def __init__(self, configuration: Mapping[str, str]) -> None:
+        self._configuration = configuration
+
+    def text(self, name: str, default: str) -> str:
+        """An empty knob is one that is not set, as everywhere in HTCondor."""
+        return str(self._configuration.get(name) or "").strip() or default
+
+    def required(self, name: str) -> str:
+        found = self.text(name, "")
+        if not found:
+            raise Refused(f"{name} is not set in HTCondor's configuration")
+        return found
+
+    def words(self, name: str) -> frozenset[str]:
+        return frozenset(word for word in re.split(r"[,\s]+", self.text(name, "")) if word)
+
+    def under(self, directory: str, name: str) -> str | None:
+        found = self.text(directory, "")
+        return f"{found}/{name}" if found else None
+
+    def path(self, name: str, default: str | None) -> Path:
+        found = Path(self.text(name, default or ""))
+        if not found.is_absolute():
+            raise Refused(f"{name} = {self.text(name, '')}: it takes an absolute path")
+        return found
+
+    def duration(self, name: str, default: str) -> timedelta:
+        text = self.text(name, default)
+        seconds = duration.seconds(text) or 0
+        if not 1 <= seconds <= duration.DAY:
+            raise Refused(f"{name} = {text}: it takes seconds, or a number with s, m, h or d, from 1s to 1d")
+        return timedelta(seconds=seconds)
+
+    def size(self, name: str, default: str) -> int:
+        text = self.text(name, default)
+        found = _SIZE.fullmatch(text)
+        if not found:
+            raise Refused(f"{name} = {text}: it takes bytes, or a number with Kb, Mb or Gb")
+        return int(found.group(1)) * _UNITS[(found.group(2) or "").lower()]
+
+    def count(self, name: str, default: str) -> int:
+        text = self.text(name, default)
+        if not re.fullmatch(r"\d{1,6}", text):
+            raise Refused(f"{name} = {text}: it takes a whole number")
+        return int(text)

@@ -1,0 +1,192 @@
+"""
+What the daemon needs of the world, each as the few calls it makes.
+
+Every method may raise Unavailable (nothing was changed, ask again) and those of Cloud the other errors of
+errors.py. Times are aware UTC.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from annex_core.model.demand import JobCounts, JobGroup
+from annex_core.model.hardware import InstanceType
+from annex_core.model.names import AnnexKey
+from annex_core.model.supply import Fleet, Instance, OpenRequest, Slot
+
+
+@dataclass(frozen=True)
+class TemplateRequest:
+    """What an annex's launch template holds: everything of an instance but its type and subnet."""
+
+    name: str
+    client_token: str
+    image: str
+    user_data: str
+    """Plain text; the adapter encodes it. At most 16 KB."""
+    tags: Mapping[str, str] = field(hash=False)
+    """For the template, and through it for instances and volumes."""
+    security_groups: tuple[str, ...] = ()
+    key_name: str | None = None
+    instance_profile: str | None = None
+    volume_gib: int = 20
+
+
+@dataclass(frozen=True)
+class TemplateRef:
+    id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Override:
+    """One launch override of a fleet: a type in a subnet, weighing one."""
+
+    instance_type: str
+    subnet: str
+    max_price: Decimal | None
+    """USD an hour, the ceiling; None leaves AWS's own, the on-demand price."""
+
+
+@dataclass(frozen=True)
+class FleetRequest:
+    """A Spot Fleet of type `request`, whole; what the journal keeps before AWS is called."""
+
+    client_token: str
+    template: TemplateRef
+    overrides: tuple[Override, ...]
+    target: int
+    allocation_strategy: str
+    valid_from: datetime
+    valid_until: datetime
+    fleet_role: str
+    tags: Mapping[str, str] = field(hash=False)
+
+
+class Cloud(Protocol):
+    """
+    EC2 in one region, with one set of credentials.
+
+    A call that changes something and gets no clear answer raises OutcomeUnknown: the next listing shows what it did,
+    and each may be sent again (only request_fleet needs the same document for that).
+    """
+
+    def instances(self, pool: str) -> Sequence[Instance]:
+        """All instances tagged with this pool that are not terminated, every page."""
+        ...
+
+    def fleets(self, pool: str) -> Sequence[Fleet]:
+        """All Spot Fleet requests tagged with this pool that AWS still lists, every page."""
+        ...
+
+    def open_requests(self, fleets: Sequence[str]) -> Sequence[OpenRequest]:
+        """The spot requests of these fleets that are still open."""
+        ...
+
+    def instance_types(self, names: Iterable[str]) -> Mapping[str, InstanceType]:
+        """The types among *names* that the region has; one that it lacks is absent, not an error."""
+        ...
+
+    def resolve_image(self, image: str) -> str:
+        """
+        An AMI id: itself, or the value of the SSM parameter it names.
+
+        The answer is kept for an hour, and the AMI is looked at once: asked early, no launch waits for it.
+
+        Raises:
+            Refused: There is no such parameter, or no such AMI.
+        """
+        ...
+
+    def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
+        """The availability zone of each subnet: a fleet may not have two subnets of one zone."""
+        ...
+
+    def put_template(self, request: TemplateRequest, *, existing: str | None) -> TemplateRef:
+        """
+        Create the template, or a new version of *existing* (its id).
+
+        A template of that name that carries this annex's tags is ours, from a call whose answer was lost: it gets a
+        new version. Another's is Refused.
+        """
+        ...
+
+    def request_fleet(self, document: str) -> str:
+        """
+        Send RequestSpotFleet exactly as *document* (from encode_fleet) says; returns the fleet request's id.
+
+        Raises:
+            OutcomeUnknown: No answer, or a 5xx: it may have acted. Sending the same document again is safe for 30
+                minutes, AWS knows its client token.
+        """
+        ...
+
+    def encode_fleet(self, request: FleetRequest) -> str:
+        """The call's parameters as JSON text: the same text sent again is the same request to AWS."""
+        ...
+
+    def cancel_fleets(self, ids: Sequence[str], *, terminate: bool) -> Mapping[str, str]:
+        """Cancel; returns the reason for each id that AWS did not cancel."""
+        ...
+
+    def cancel_open_requests(self, ids: Sequence[str]) -> None: ...
+
+    def terminate(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Terminate, halving a batch that fails; returns the reason for each instance that stays."""
+        ...
+
+    def delete_template(self, template: str) -> None:
+        """Gone already is fine."""
+        ...
+
+    def fleet_trouble(self, fleet: str, since: datetime) -> str | None:
+        """The newest event of the fleet's history since then that keeps it from launching, in AWS's words."""
+        ...
+
+
+class BundleStore(Protocol):
+    """One S3 bucket."""
+
+    def put(self, key: str, content: bytes, tags: Mapping[str, str]) -> None: ...
+
+    def url(self, key: str, *, expires_in: int) -> str:
+        """A presigned URL, good for that many seconds at most; made without a call."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Gone already is fine."""
+        ...
+
+
+class Queue(Protocol):
+    """The schedd."""
+
+    def demand(self, now: datetime) -> Sequence[JobGroup]:
+        """
+        Idle jobs that name an annex and whose AnnexAfter has passed, by group.
+
+        A copy made by a route is not counted beside its source.
+        """
+        ...
+
+    def counts(self) -> Mapping[AnnexKey, JobCounts]:
+        """All jobs that name an annex, by annex, with the tightest limits that any of them carries."""
+        ...
+
+    def say(self, key: AnnexKey, sentence: str) -> None:
+        """Set AnnexStatus of the annex's idle jobs that don't say so yet."""
+        ...
+
+
+class Slots(Protocol):
+    """The annex collector."""
+
+    def slots(self) -> Sequence[Slot]: ...
+
+
+class Tokens(Protocol):
+    """Who signs the IDTOKENs of execution points."""
+
+    def issue(self, identity: str, lifetime_s: int) -> str: ...
