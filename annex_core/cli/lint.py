@@ -1,0 +1,36 @@
+"""condor_annex lint: are the routes in HTCondor's configuration any good, and can the job router run its hooks?"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from annex_core.adapters.catalogue import Catalogue
+from annex_core.adapters.hooks import unusable_hooks
+from annex_core.adapters.routes import RouteBook, configured
+from annex_core.errors import AnnexError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One finding a line; 1 when a route or a hook can't be used."""
+    if arguments:
+        print(f"condor_annex lint: it takes no {arguments[0]}", file=sys.stderr)
+        return 2
+    try:
+        reading = RouteBook(Catalogue()).read(configured())
+    except AnnexError as error:
+        print(f"condor_annex lint: {error}", file=sys.stderr)
+        return 1
+    hooks = list(unusable_hooks())
+    for finding in [*reading.findings, *hooks, *_shadowed()]:
+        print(finding)
+    good = sorted(reading.routes.keys() - reading.refused.keys())
+    print(f"Good annex routes: {', '.join(good) or 'none'}.")
+    return 1 if reading.refused or hooks else 0
+
+
+def _shadowed() -> Iterator[str]:
+    """A warning where the PATH has HTCondor's withdrawn tool in our place, which has our name."""
+    ours, found = Path(sys.prefix, "bin", "condor_annex"), shutil.which("condor_annex")
+    if found and Path(found).resolve() != ours.resolve():
+        yield f"{found}: warning: condor_annex means this program here; ours is {ours}"

@@ -1,0 +1,71 @@
+"""condor_annex VERB: what operators and users type."""
+
+import sys
+from collections.abc import Sequence
+
+HELP = """\
+condor_annex shows and checks annexes: machines from AWS that come for jobs, run them and go.
+
+    condor_annex status [NAME] [-owner USER] [-json]
+        The annexes as the daemon knows them: your own; for administrators everybody's. With NAME, the fleets and
+        machines of that annex as well. -json prints all there is, by schemas/status.json.
+    condor_annex lint
+        Check the routes in HTCondor's configuration, and the job router's hooks. Every error and warning is a line of
+        its own; the exit status is 1 when there is an error.
+    condor_annex setup [-regions REGION ...] [-vpc ID] [-dry-run] [-yes]
+        Make what annexes need in an AWS account: bucket, role, security group. Again, it changes nothing. It ends
+        with the lines for a route.
+    condor_annex check-setup [-regions REGION ...]
+        Look at each of them for what it is. Below what is wrong stands what to run; the exit status is 1 then.
+    condor_annex teardown [-regions REGION ...] [-dry-run] [-yes]
+        Remove all of it, unless annexes live, and list what is left; the exit status is 1 when something is.
+        Like the withdrawn tool's, these three verbs may have a dash before them.
+    condor_annex policies [setup|daily]
+        IAM policies for who sets the account up, and for the daemon: no more rights than our calls need.
+
+Jobs ask for an annex in their submit file: annex_name = NAME.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Returns:
+        0; 1 when the verb found something wrong or got no answer; 2 when the command line makes no sense.
+    """
+    verb, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["-help"]
+    # Each verb's imports are its own: status has no need of what lint loads, and neither needs boto3.
+    match verb:
+        case "status":
+            from annex_core.cli import status
+
+            return status.run(rest)
+        case "lint":
+            from annex_core.cli import lint
+
+            return lint.run(rest)
+        case "setup" | "-setup":
+            from annex_core.cli import setup
+
+            return setup.run(rest)
+        case "check-setup" | "-check-setup":
+            from annex_core.cli import check_setup
+
+            return check_setup.run(rest)
+        case "teardown" | "-teardown":
+            from annex_core.cli import teardown
+
+            return teardown.run(rest)
+        case "policies":
+            from annex_core.cli import policies
+
+            return policies.run(rest)
+        case "help" | "-h" | "-help" | "--help":
+            print(HELP, end="")
+            return 0
+        case _:
+            print(f"condor_annex: there is no verb {verb}; condor_annex -help lists them", file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

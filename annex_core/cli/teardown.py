@@ -1,0 +1,77 @@
+"""condor_annex teardown: the inverse of setup, and a list of what is left, which has to be empty."""
+
+import sys
+from collections.abc import Sequence
+
+from annex_core.account.checks import Place
+from annex_core.account.components import BUCKET, COMPONENTS
+from annex_core.account.remains import Thing, left, orphaned_templates
+from annex_core.account.stacks import take_down
+from annex_core.cli.asking_aws import Ground, add_regions, agreed, grounds, parser
+from annex_core.cli.progress import Line, pausing
+from annex_core.errors import AnnexError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """1 when annexes live, when something couldn't be removed, and when something of ours is left."""
+    options = parser("teardown", "Remove from an AWS account what setup made, and list what is left.")
+    add_regions(options)
+    options.add_argument("-dry-run", "--dry-run", action="store_true", help="say what would be removed")
+    options.add_argument("-yes", "--yes", action="store_true", help="don't ask")
+    wanted = options.parse_args(arguments)
+    try:
+        found = grounds(wanted)
+        living = [
+            f"in {ground.place.region}: {annex}" for ground in found for annex in ground.account.living().annexes()
+        ]
+        if living:
+            print("condor_annex teardown: annexes live, and would be cut off", *living, sep="\n  ", file=sys.stderr)
+            return 1
+        if wanted.dry_run:
+            for ground in found:
+                _say(ground.place, "would go", _left(ground))
+            return 0
+        where = ", ".join(ground.place.region for ground in found)
+        if not agreed(f"Remove condor-annex from account {found[0].place.account}, {where}?", yes=wanted.yes):
+            return 1
+        for ground in found:
+            _take_down(ground)
+        remains = [(ground.place, _left(ground)) for ground in found]
+        for place, things in remains:
+            _say(place, "is left", things)
+        return 1 if any(things for _, things in remains) else 0
+    except AnnexError as error:
+        print(f"condor_annex teardown: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ncondor_annex teardown: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _say(place: Place, what: str, things: Sequence[Thing]) -> None:
+    print(f"{place.region}: {'this' if things else 'nothing'} {what}{':' if things else ''}")
+    for thing in things:
+        print(f"  {thing}")
+
+
+def _left(ground: Ground) -> list[Thing]:
+    """All that carries our tags or our names, by asking AWS."""
+    formed = [Thing("stack", each.stack) for each in COMPONENTS if ground.stacks.find(each.stack)]
+    return left(ground.account.tagged(), [*ground.account.others(), *formed], ground.account.living())
+
+
+def _take_down(ground: Ground) -> None:
+    """What can't be removed is said, and the rest goes all the same."""
+    print(ground.place.region)
+    with Line("launch templates") as line:
+        templates = orphaned_templates(ground.account.tagged())
+        for template in templates:
+            ground.account.delete_template(template)
+        line.says = f"{len(templates)} of annexes that are no more, deleted"
+    for component in reversed(COMPONENTS):
+        with Line(component.name) as line:
+            bundles = ground.account.empty_bucket() if component is BUCKET else 0
+            there = take_down(ground.stacks, component, pause=pausing(line.tick))
+            line.says = "deleted" if there else "was not there"
+            if bundles:
+                line.says += f", with {bundles} bundle{'' if bundles == 1 else 's'}"

@@ -1,0 +1,98 @@
+"""What the daemon says on its socket. It answers from what it knows; it asks nobody while someone waits."""
+
+import json
+import logging
+from collections.abc import Callable, Container
+from datetime import datetime
+from typing import Any
+
+from annex_core.adapters.server import Call
+from annex_core.daemon.hearsay import Hearsay
+from annex_core.errors import BadRequest, Refused
+from annex_core.model import jobad
+from annex_core.model.names import AnnexKey, misnamed
+
+log = logging.getLogger(__name__)
+
+
+class Answers:
+    """
+    Args:
+        outlook: The sentence for an annex's jobs as last decided, or None.
+        status: The answer to a status request for one owner's annexes, or for all (None); and whether an
+            administrator asks.
+        administrators: User names that see everybody's annexes.
+        wake: Called when a hook has spoken: a cycle begins within a second.
+    """
+
+    def __init__(
+        self,
+        *,
+        hearsay: Hearsay,
+        outlook: Callable[[AnnexKey], str | None],
+        status: Callable[[str | None, bool], dict[str, Any]],
+        administrators: Container[str],
+        wake: Callable[[], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._hearsay = hearsay
+        self._outlook = outlook
+        self._status = status
+        self._administrators = administrators
+        self._wake = wake
+        self._clock = clock
+
+    def __call__(self, call: Call) -> bytes:
+        match call.verb:
+            case "translate":
+                return self._translate(call)
+            case "wake":
+                self._wake()
+                return b""
+            case "status":
+                return self._answer_status(call)
+            case _:
+                return b""  # update, finalize and cleanup of a routed copy: the schedd tells the daemon all of it
+
+    def _translate(self, call: Call) -> bytes:
+        """The job with a fresh AnnexStatus; a plan is made within a second."""
+        asked = jobad.split_translate(call.body)
+        owner = jobad.string(asked.job, "Owner")
+        refused = jobad.refusal(owner, call.peer.name)
+        if refused:
+            log.warning("translate from pid %d refused: %s", call.peer.pid, refused)
+            raise Refused(f"The annex service takes no word from others about a job: {refused}.")
+        name = jobad.string(asked.job, "TargetAnnexName")
+        if owner is None or name is None:
+            raise BadRequest("The job names no annex (TargetAnnexName).")
+        if wrong := misnamed(name):
+            raise BadRequest(wrong)
+        key = AnnexKey(owner, name)
+        if asked.route:
+            self._hearsay.hear(key, asked.route, self._clock())
+        self._wake()
+        sentence = self._outlook(key) or f"Annex {name}: the request has arrived; machines are being planned."
+        return jobad.with_attributes(asked.job, {"AnnexStatus": jobad.literal(sentence)})
+
+    def _answer_status(self, call: Call) -> bytes:
+        """Administrators see whom they ask for or all, others themselves."""
+        wanted = _owner_wanted(call.body)
+        peer = call.peer
+        administrator = peer.uid == 0 or peer.name in self._administrators
+        if not administrator:
+            if peer.name is None:
+                raise Refused(f"uid {peer.uid} has no user name on this machine")
+            if wanted not in (None, peer.name):
+                raise Refused(f"only an administrator may see the annexes of {wanted}")
+            wanted = peer.name
+        return json.dumps(self._status(wanted, administrator)).encode()
+
+
+def _owner_wanted(body: bytes) -> str | None:
+    try:
+        asked = json.loads(body or b"{}")
+    except ValueError as error:
+        raise BadRequest(f"a status request is JSON: {error}") from error
+    if not isinstance(asked, dict) or not isinstance(asked.get("owner"), str | None):
+        raise BadRequest('a status request is {} or {"owner": NAME}')
+    return asked.get("owner")

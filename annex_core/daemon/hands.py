@@ -1,0 +1,45 @@
+"""Threads to wait for AWS with, so that what hangs keeps nothing else waiting."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Errand(StrEnum):
+    """What a hand is needed for; each kind has hands of its own in every region."""
+
+    LIST = "list"
+    HISTORY = "history"
+    LAUNCH = "launch"
+    """All that comes before a fleet, and tidying up: it may wait."""
+    END = "end"
+    """Cancelling and terminating: as long as it waits, it costs."""
+
+
+_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.LAUNCH: 8, Errand.END: 8}
+
+
+def threads(region: str, errand: Errand) -> Executor:
+    return ThreadPoolExecutor(_HANDS[errand], thread_name_prefix=f"{errand} {region}")
+
+
+class Hands:
+    """
+    For one caller's thread.
+
+    Args:
+        hire: What carries out one kind of errand in one region.
+    """
+
+    def __init__(self, hire: Callable[[str, Errand], Executor] = threads) -> None:
+        self._hire = hire
+        self._hired: dict[tuple[str, Errand], Executor] = {}
+
+    def submit(self, region: str, errand: Errand, task: Callable[[], T]) -> Future[T]:
+        place = region, errand
+        if place not in self._hired:
+            self._hired[place] = self._hire(region, errand)
+        return self._hired[place].submit(task)

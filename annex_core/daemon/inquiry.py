@@ -1,0 +1,59 @@
+"""Questions to those who may never answer: waited for a while, and never asked twice at once."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[T]):
+    at: datetime
+    answer: Future[T]
+
+
+class Inquiry(Generic[T]):
+    """
+    Args:
+        patience: How long new questions are waited for, all together. What has not answered by then is not waited for
+            again; its answer is used by whoever asks next.
+        good_for: An answer to a question that was asked longer ago is dropped, and asked for anew.
+        late: Called when an answer is there that was not waited for.
+    """
+
+    def __init__(self, *, patience: timedelta, good_for: timedelta, late: Callable[[], None] = lambda: None) -> None:
+        self._patience = patience
+        self._good_for = good_for
+        self._late = late
+        self._asked: dict[str, _Asked[T]] = {}
+
+    def ask(self, questions: Mapping[str, Callable[[], Future[T]]], now: datetime) -> dict[str, Future[T]]:
+        """
+        Args:
+            questions: What puts the question to another thread, by its subject.
+
+        Returns:
+            The answers that are there, failures too, by subject.
+        """
+        new = []
+        for subject, put in questions.items():
+            asked = self._asked.get(subject)
+            if asked is None or (asked.answer.done() and now - asked.at > self._good_for):
+                self._asked[subject] = _Asked(now, put())
+                new.append(self._asked[subject].answer)
+        for answer in wait(new, self._patience.total_seconds()).not_done:
+            answer.add_done_callback(lambda _: self._late())
+        answers = {
+            subject: asked.answer
+            for subject, asked in self._asked.items()
+            if subject in questions and asked.answer.done()
+        }
+        self._asked = {
+            subject: asked
+            for subject, asked in self._asked.items()
+            if subject not in answers and (subject in questions or not asked.answer.done())
+        }
+        return answers

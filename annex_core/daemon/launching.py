@@ -1,0 +1,212 @@
+"""Carry out a growth step: bundle, launch template, journal, fleet; cut short anywhere, nothing of it costs money."""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from annex_core.adapters.journal import Journal, Template
+from annex_core.bundle.build import FETCH_WITHIN, ExecutionPoint, bundle, user_data
+from annex_core.daemon.recovery import send
+from annex_core.daemon.regions import Region, Regions
+from annex_core.errors import BadRoute, NotPermitted, Refused
+from annex_core.model.annex import Annex
+from annex_core.model.names import bundle_key, client_token
+from annex_core.model.plan import LaunchFleet
+from annex_core.model.route import Route
+from annex_core.model.tags import AnnexTags
+from annex_core.ports import FleetRequest, Override, TemplateRef, TemplateRequest, Tokens
+
+_BOOT = timedelta(minutes=10)
+_URL_GOOD_FOR = timedelta(hours=2)
+"""Beyond what is needed, so that the template need not change at each step."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all annexes of this access point share."""
+
+    pool: str
+    access_point: str
+    domain: str
+    collector: str
+    """COLLECTOR_HOST of execution points."""
+    trust_domain: str
+
+
+class Launcher:
+    """
+    Args:
+        unique: Makes the part of a client token that no other has; at most 32 characters, no underscore.
+    """
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        journal: Journal,
+        regions: Regions,
+        tokens: Tokens,
+        clock: Callable[[], datetime],
+        unique: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._site = site
+        self._journal = journal
+        self._regions = regions
+        self._tokens = tokens
+        self._clock = clock
+        self._unique = unique
+
+    def warm(self, route: Route) -> None:
+        """
+        Ask what a launch by this route will need and does not change, so that no launch waits for it.
+
+        Raises:
+            Refused: The image or a subnet does not exist.
+        """
+        cloud = self._regions[route.region].cloud
+        cloud.resolve_image(route.image)
+        cloud.subnet_zones(route.subnets)
+
+    def launch(self, wanted: LaunchFleet, route: Route) -> None:
+        """
+        Ask for one fleet.
+
+        Raises:
+            AnnexError: Before anything was asked of EC2's fleets; what came of the request itself is in the journal.
+        """
+        annex = wanted.annex
+        region = self._regions[annex.region]
+        self._journal.begin(annex)
+        template = self._template(wanted, route, region)
+        now = self._clock()
+        launch = wanted.as_launch(client_token(annex.id, self._unique()), now)
+        request = FleetRequest(
+            client_token=launch.token,
+            template=template,
+            overrides=_overrides(wanted, route, region),
+            target=wanted.target,
+            allocation_strategy=route.allocation_strategy,
+            valid_from=now,
+            valid_until=annex.ends_at_latest,
+            fleet_role=route.fleet_role,
+            tags=self._tags(wanted, route),
+        )
+        document = region.cloud.encode_fleet(request)
+        self._journal.intend(launch, document)
+        send(self._journal, self._regions, launch, document)
+
+    def finish(self, annex: Annex) -> None:
+        """Delete what is left of an annex that costs nothing, template and bundle, and close its record."""
+        template = self._journal.template(annex.id)
+        if template:
+            region = self._regions[annex.region]
+            try:
+                region.cloud.delete_template(template.template)
+                region.store(template.bucket).delete(bundle_key(annex.id))
+            except (NotPermitted, Refused) as error:
+                # The next life finds and re-uses what stays: it must not wait for ever.
+                log.error("annex %s: template %s or its bundle stays: %s", annex.key, template.template, error)
+        self._journal.finish(annex, self._clock())
+
+    def _tags(self, wanted: LaunchFleet, route: Route) -> dict[str, str]:
+        annex = wanted.annex
+        return AnnexTags(
+            key=annex.key,
+            project=annex.project,
+            route=annex.route,
+            pool=self._site.pool,
+            access_point=self._site.access_point,
+            lease_ends=annex.lease_ends,
+            ends_at_latest=annex.ends_at_latest,
+            extra=route.tags,
+        ).as_dict()
+
+    def _template(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRef:
+        """The annex's template, made or changed only when it has to be; its bundle is in the bucket before it is."""
+        annex = wanted.annex
+        now = self._clock()
+        image = region.cloud.resolve_image(route.image)
+        config_dir = _config_files(route)
+        needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
+        point = ExecutionPoint(
+            key=annex.key,
+            project=annex.project,
+            route=annex.route,
+            collector=self._site.collector,
+            trust_domain=self._site.trust_domain,
+            idle_timeout=timedelta(seconds=wanted.idle_timeout_s),
+            lease_ends=annex.lease_ends,
+            hourly_prices={**_prices(wanted)},
+        )
+        request = TemplateRequest(
+            name=f"condor-annex-{annex.id}",
+            client_token="",
+            image=image,
+            user_data="",
+            tags=self._tags(wanted, route),
+            security_groups=route.security_groups,
+            key_name=route.key_name,
+            instance_profile=route.instance_profile,
+            volume_gib=route.volume_gib,
+        )
+        digest = _digest(annex.started, point, request, sorted(config_dir.items()))
+        known = self._journal.template(annex.id)
+        if known and known.digest == digest and known.url_expires >= needed_until:
+            return TemplateRef(known.template, known.version)
+        identity = annex.key.identity(self._site.domain)
+        token = self._tokens.issue(identity, int((annex.ends_at_latest - now).total_seconds()))
+        store = region.store(route.bucket)
+        key = bundle_key(annex.id)
+        store.put(key, bundle(point, token=token, config_dir=config_dir), request.tags)
+        good_for = needed_until - now + _URL_GOOD_FOR
+        text = user_data(
+            url=store.url(key, expires_in=int(good_for.total_seconds())),
+            lease_ends=annex.lease_ends,
+            ends_at_latest=annex.ends_at_latest,
+        )
+        unique = _digest(request, text)[:32]
+        made = region.cloud.put_template(
+            replace(request, user_data=text, client_token=client_token(annex.id, unique)),
+            existing=known.template if known else None,
+        )
+        self._journal.keep_template(Template(annex.id, made.id, made.version, route.bucket, digest, now + good_for))
+        return made
+
+
+def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
+    """Every type in one subnet of every zone: AWS takes no two subnets of one zone in a fleet."""
+    zones = region.cloud.subnet_zones(route.subnets)
+    of_zone: dict[str, str] = {}
+    for subnet in route.subnets:
+        of_zone.setdefault(zones[subnet], subnet)
+    if not of_zone:
+        raise Refused(f"route {route.name} names no subnet")
+    return tuple(Override(name, subnet, wanted.ceilings[name]) for name in wanted.types for subnet in of_zone.values())
+
+
+def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:
+    return {name: ceiling for name, ceiling in wanted.ceilings.items() if ceiling is not None}
+
+
+def _config_files(route: Route) -> dict[str, bytes]:
+    if route.config_dir is None:
+        return {}
+    try:
+        return {
+            path.name: path.read_bytes()
+            for path in sorted(Path(route.config_dir).iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        }
+    except OSError as error:
+        raise BadRoute(route.name, f"AnnexConfigDir: {error.strerror}: {error.filename}") from error
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,211 @@
+"""condor_annexd: started by condor_master, as the condor user; the one place that builds adapters."""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import htcondor2
+
+from annex_core.adapters import log as condor_log
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.catalogue import Catalogue
+from annex_core.adapters.ec2 import ec2_cloud
+from annex_core.adapters.hooks import unusable_hooks
+from annex_core.adapters.journal import Journal
+from annex_core.adapters.queue import ScheddQueue
+from annex_core.adapters.routes import RouteBook, configured
+from annex_core.adapters.s3 import bundle_store
+from annex_core.adapters.server import Server
+from annex_core.adapters.settings import Settings, settings
+from annex_core.adapters.slots import CollectorSlots
+from annex_core.adapters.tokens import CollectorTokens
+from annex_core.daemon.answering import Answers
+from annex_core.daemon.bell import Bell
+from annex_core.daemon.hands import Hands
+from annex_core.daemon.hearsay import Hearsay
+from annex_core.daemon.launching import Launcher, Site
+from annex_core.daemon.observing import Observer
+from annex_core.daemon.provisioner import Provisioner, Recipes
+from annex_core.daemon.regions import Region, Regions
+from annex_core.daemon.status import status
+from annex_core.errors import AnnexError, JournalBroken
+
+log = logging.getLogger("annex_core.daemon")
+
+GATHER_S = 0.3
+"""Words that come within this time of the first are answered by one plan."""
+
+
+def main() -> int:
+    # condor_master starts its children with almost every signal blocked, and takes us for a DaemonCore daemon: what it
+    # hands down for one, a session key and a listening socket, is nothing that our children should have.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for inherited in ("CONDOR_INHERIT", "CONDOR_PRIVATE_INHERIT"):
+        os.environ.pop(inherited, None)
+    try:
+        chosen = settings()
+    except AnnexError as error:
+        sys.stderr.write(f"condor_annexd: {error}\n")  # no log yet; condor_master keeps stderr
+        return 2
+    try:
+        condor_log.start(chosen.log)
+    except OSError as error:
+        sys.stderr.write(f"condor_annexd: {error}; condor_master starts it, as the condor user\n")
+        return 2
+    log.info("** condor_annexd starts, pid %d, user %d", os.getpid(), os.geteuid())
+    try:
+        lock = _only_one(chosen.lock)
+        daemon = Daemon(chosen)
+        daemon.run()
+    except AnnexError as error:
+        log.error("%s", error)
+        return 1
+    os.close(lock)
+    return 0
+
+
+def _only_one(path: Path) -> int:
+    """Hold the lock for as long as this process lives."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise AnnexError(f"another condor_annexd holds {path}") from None
+    return lock
+
+
+class Daemon:
+    """
+    Args:
+        chosen: The settings at the start; those that name files and addresses hold until the next start.
+    """
+
+    def __init__(self, chosen: Settings) -> None:
+        self._chosen = chosen
+        self._reread = threading.Event()
+        self._leave = threading.Event()
+        self._bell = Bell(partial(self._leave.wait, GATHER_S))
+        self._catalogue = Catalogue()
+        self._book = RouteBook(self._catalogue)
+        self._recipes = Recipes({}, {})
+        journal = Journal(chosen.journal)
+        hearsay = Hearsay()
+        queue = ScheddQueue()
+        regions = Regions(self._region)
+        hands = Hands()
+        clock = partial(datetime.now, UTC)
+        self._provisioner = Provisioner(
+            observer=Observer(
+                queue=queue,
+                slots=CollectorSlots(chosen.collector),
+                regions=regions,
+                hands=hands,
+                late=self._bell.ring,
+                journal=journal,
+                hearsay=hearsay,
+                prices=self._prices,
+                pool=chosen.pool,
+                access_point=chosen.access_point,
+                domain=chosen.domain,
+            ),
+            launcher=Launcher(
+                site=Site(chosen.pool, chosen.access_point, chosen.domain, chosen.collector, chosen.trust_domain),
+                journal=journal,
+                regions=regions,
+                tokens=CollectorTokens(),
+                clock=clock,
+            ),
+            journal=journal,
+            regions=regions,
+            queue=queue,
+            hands=hands,
+            clock=clock,
+        )
+        answers = Answers(
+            hearsay=hearsay,
+            outlook=self._provisioner.outlook,
+            status=lambda owner, administrator: status(self._provisioner.standing, owner, administrator=administrator),
+            administrators=chosen.administrators,
+            wake=self._bell.ring,
+            clock=clock,
+        )
+        self._server = Server(chosen.socket, answers)
+
+    def run(self) -> None:
+        """Until SIGTERM, SIGQUIT or SIGINT; then gone within a second, whatever was under way."""
+        signal.signal(signal.SIGHUP, self._on_reconfig)
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+            signal.signal(number, self._on_leave)
+        self._read_routes()
+        with self._server:
+            log.info("listening at %s", self._chosen.socket)
+            threading.Thread(target=self._work, name="cycle", daemon=True).start()
+            self._leave.wait()
+        log.info("** condor_annexd leaves; what was under way stands in the journal")
+        logging.shutdown()
+        # Threads may be waiting for AWS: the journal has what they meant, and the next start picks it up.
+        os._exit(0)
+
+    def _on_reconfig(self, _number: int, _frame: FrameType | None) -> None:
+        self._reread.set()
+        self._bell.ring()
+
+    def _on_leave(self, _number: int, _frame: FrameType | None) -> None:
+        self._leave.set()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                if self._reread.is_set():
+                    self._reread.clear()
+                    self._reconfigure()
+                self._provisioner.cycle(self._recipes)
+            except JournalBroken as error:
+                log.error("nothing is launched: %s", error)
+            except Exception:
+                log.exception("this cycle was given up; the next one starts afresh")
+            self._bell.wait(self._chosen.interval)
+
+    def _reconfigure(self) -> None:
+        log.info("reading the configuration again")
+        htcondor2.reload_config()
+        try:
+            condor_log.start(settings().log)
+            self._read_routes()
+        except (AnnexError, OSError) as error:
+            log.error("what was in force before stays so: %s", error)
+
+    def _read_routes(self) -> None:
+        reading = self._book.read(configured())
+        for finding in reading.findings:
+            log.log(logging.ERROR if finding.fatal else logging.WARNING, "%s", finding)
+        for hook in unusable_hooks():
+            log.error("%s", hook)
+        self._recipes = Recipes(reading.routes, reading.refused)
+        log.info("routes in force: %s", ", ".join(reading.routes) or "none")
+
+    def _prices(self, region: str, names: Iterable[str]) -> Mapping[str, Decimal]:
+        kinds = self._catalogue.types(region, names)
+        return {name: kind.on_demand for name, kind in kinds.items() if kind.on_demand is not None}
+
+    def _region(self, name: str, endpoint: str | None) -> Region:
+        aws = AwsRegion(
+            name,
+            endpoint=endpoint,
+            credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
+        )
+        return Region(name, ec2_cloud(aws), partial(bundle_store, aws))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""Take a snapshot: ask the pool and AWS, and mark what did not answer as not known."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+from annex_core.adapters.journal import Journal
+from annex_core.daemon.hands import Errand, Hands
+from annex_core.daemon.hearsay import Hearsay
+from annex_core.daemon.inquiry import Inquiry
+from annex_core.daemon.regions import Regions
+from annex_core.errors import AnnexError
+from annex_core.model.annex import Launch
+from annex_core.model.hardware import InstanceType
+from annex_core.model.route import Route
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.planner.caps import tightened
+from annex_core.planner.holdings import overdue, remember, with_memory
+from annex_core.planner.strangers import Sighting, adopt, sighting, strangers
+from annex_core.ports import Queue, Slots
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(seconds=5)
+"""AWS answers within two; for a region that takes longer, the others don't wait."""
+
+_FRESH = timedelta(minutes=1)
+"""A listing that was asked for longer ago is not acted on."""
+
+_WORDS_STAY = timedelta(hours=1)
+"""What a fleet's history tells is for people to read: it is never waited for, and told a cycle later."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a region answered."""
+
+    asked: datetime
+    under_way: frozenset[str]
+    """Subjects of what was being done there when it was asked: the view may show it or not."""
+    view: RegionView
+    types: Mapping[str, InstanceType]
+    """Those that routes and view speak of, as far as the region has them."""
+
+
+class Observer:
+    """
+    Args:
+        hands: What waits for AWS.
+        late: Called when a region has answered for which the last snapshot did not wait.
+        prices: The on-demand price of instance types in a region, USD an hour by name; one that is missing is unknown.
+        pool: The value of the htcondor:Pool tag.
+        domain: ANNEX_DOMAIN.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        slots: Slots,
+        regions: Regions,
+        hands: Hands,
+        late: Callable[[], None],
+        journal: Journal,
+        hearsay: Hearsay,
+        prices: Callable[[str, Iterable[str]], Mapping[str, Decimal]],
+        pool: str,
+        access_point: str,
+        domain: str,
+        patience: timedelta = _PATIENCE,
+    ) -> None:
+        self._queue = queue
+        self._slots = slots
+        self._regions = regions
+        self._hands = hands
+        self._journal = journal
+        self._hearsay = hearsay
+        self._prices = prices
+        self._pool = pool
+        self._access_point = access_point
+        self._domain = domain
+        self._slots_since: datetime | None = None
+        self._sightings: dict[str, Sighting | None] = {}
+        self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
+        self._histories = Inquiry[str](patience=timedelta(0), good_for=_WORDS_STAY)
+        self._obstacles: dict[str, str] = {}
+        self.silent: Mapping[str, str] = {}
+        """What did not answer for the last snapshot, and why."""
+        self.unseen: frozenset[str] = frozenset()
+        """Subjects of what was under way when the regions of the last snapshot were asked."""
+
+    def snapshot(
+        self,
+        now: datetime,
+        routes: Mapping[str, Route],
+        refused: Mapping[str, str],
+        under_way: Mapping[str, str],
+    ) -> Snapshot:
+        """
+        Args:
+            under_way: Subjects of what is being done, and the region of each.
+        """
+        silent: dict[str, str] = {}
+
+        def ask(what: str, question: Callable[[], T]) -> T | None:
+            try:
+                return question()
+            except AnnexError as error:
+                silent[what] = str(error)
+            except Exception as error:
+                log.exception("%s", what)
+                silent[what] = f"its answer can't be read ({type(error).__name__}); condor_annexd's log says more"
+            return None
+
+        def ask_all(
+            inquiry: Inquiry[T], questions: Mapping[str, Callable[[], Future[T]]], meanwhile: str | None = None
+        ) -> dict[str, T]:
+            answers = inquiry.ask(questions, now)
+            for what in questions.keys() - answers.keys():
+                if why := self.silent.get(what, meanwhile):
+                    silent[what] = why
+            found = {what: ask(what, answer.result) for what, answer in answers.items()}
+            return {what: answer for what, answer in found.items() if answer is not None}
+
+        annexes = self._journal.annexes()
+        clashes = self._regions.follow(routes.values(), annexes)
+        # Slots, then all jobs, then those that wait: one that starts in between is served, not one machine more to buy.
+        slots = ask("slots", self._slots.slots)
+        self._slots_since = None if slots is None else self._slots_since or now
+        jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
+        counts, demand = jobs or ({}, None)
+        listings = ask_all(
+            self._listings,
+            {name: partial(self._ask, name, routes.values(), now, under_way) for name in self._regions.names()},
+            meanwhile="no answer yet",
+        )
+        self.unseen = frozenset().union(*(listing.under_way for listing in listings.values()))
+        frozen = {
+            name: f"AWS does not answer in {name}: {silent[name]}" for name in self._regions.names() if name in silent
+        }
+        for name, listing in listings.items():
+            why = self._strange(name, listing.view, listing.asked)
+            if why:
+                frozen[name] = why
+        living = self._journal.annexes()
+        snapshot = Snapshot(
+            at=min([now, *(listing.asked for listing in listings.values())]),
+            demand=demand,
+            slots_since=self._slots_since,
+            counts=counts,
+            slots=slots,
+            regions={name: listing.view for name, listing in listings.items()},
+            routes={name: route for name, route in routes.items() if name not in clashes},
+            refused_routes={**refused, **clashes},
+            types={name: listing.types for name, listing in listings.items()},
+            annexes={annex.key: annex for annex in living},
+            launches=self._journal.launches(living),
+            known=self._journal.instances(living),
+            frozen=frozen,
+            domain=self._domain,
+            access_point=self._access_point,
+        )
+        changed = remember(snapshot)
+        self._journal.remember(changed)
+        snapshot = tightened(with_memory(snapshot, changed))
+        for annex in living:
+            if snapshot.annexes[annex.key] != annex:
+                self._journal.keep_limits(snapshot.annexes[annex.key])
+        late = {f"history of {launch.fleet} in {launch.region}": launch for launch in overdue(snapshot)}
+        told = ask_all(self._histories, {what: partial(self._ask_why, launch) for what, launch in late.items()})
+        self._obstacles |= {late[what].token: obstacle for what, obstacle in told.items()}
+        wanted = {launch.token for launch in late.values()}
+        self._obstacles = {token: why for token, why in self._obstacles.items() if why and token in wanted}
+        self._report(silent)
+        return replace(snapshot, obstacles=dict(self._obstacles))
+
+    def _ask(self, name: str, routes: Iterable[Route], now: datetime, under_way: Mapping[str, str]) -> Future[Listing]:
+        here = frozenset(subject for subject, region in under_way.items() if region == name)
+        names = {each for route in routes if route.region == name for each in route.instance_types}
+        return self._hands.submit(name, Errand.LIST, lambda: Listing(now, here, *self._list(name, names)))
+
+    def _list(self, name: str, names: Iterable[str]) -> tuple[RegionView, Mapping[str, InstanceType]]:
+        cloud = self._regions[name].cloud
+        view = RegionView(instances=cloud.instances(self._pool), fleets=cloud.fleets(self._pool))
+        kinds = cloud.instance_types(sorted({*names, *(instance.type for instance in view.instances)}))
+        prices = self._prices(name, kinds)
+        return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}
+
+    def _ask_why(self, launch: Launch) -> Future[str]:
+        """What keeps AWS from filling a launch; empty when its history tells of nothing."""
+        cloud = self._regions[launch.region].cloud
+        return self._hands.submit(
+            launch.region, Errand.HISTORY, lambda: cloud.fleet_trouble(launch.fleet or "", launch.intended) or ""
+        )
+
+    def _strange(self, region: str, view: RegionView, now: datetime) -> str | None:
+        """Why nothing may be launched where AWS shows what the journal can't explain; adopts it once settled."""
+        annexes = {annex.key: annex for annex in self._journal.annexes()}
+        known = self._journal.launches(annexes.values())
+        fleets, instances = strangers(view, annexes, known, access_point=self._access_point)
+        ids = [fleet.id for fleet in fleets] + [instance.id for instance in instances]
+        seen = self._sightings[region] = sighting(self._sightings.get(region), ids, now)
+        if seen is None:
+            return None
+        if not seen.settled(now):
+            return f"{region} shows {len(ids)} fleets and machines that the journal does not know; waiting to be sure"
+        begun, launches = adopt(
+            region,
+            fleets,
+            instances,
+            annexes,
+            endpoint=self._regions.endpoint(region),
+            access_point=self._access_point,
+        )
+        log.warning("taking %s into the journal, which did not know them; they end with their lease", ", ".join(ids))
+        for annex in begun:
+            self._journal.begin(annex)
+        for launch in launches:
+            self._journal.adopt(launch)
+        del self._sightings[region]
+        return None
+
+    def _report(self, silent: Mapping[str, str]) -> None:
+        for what, why in silent.items():
+            if self.silent.get(what) != why:
+                log.error("%s: %s", what, why)
+        for what in self.silent:
+            if what not in silent:
+                log.info("%s answers again", what)
+        self.silent = silent

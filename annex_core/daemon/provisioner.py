@@ -1,0 +1,271 @@
+"""The loop: observe, recover, plan, act, say. One thread decides; a few others wait for AWS."""
+
+import logging
+import threading
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from annex_core.adapters.journal import Journal
+from annex_core.daemon.hands import Errand, Hands
+from annex_core.daemon.launching import Launcher
+from annex_core.daemon.observing import Observer
+from annex_core.daemon.recovery import recover, send
+from annex_core.daemon.regions import Regions
+from annex_core.errors import AnnexError, Refused
+from annex_core.model.names import AnnexKey, annex_id
+from annex_core.model.plan import (
+    Action,
+    CancelFleets,
+    CloseLaunch,
+    FinishAnnex,
+    LaunchFleet,
+    Outlook,
+    Plan,
+    Terminate,
+)
+from annex_core.model.route import Route
+from annex_core.model.snapshot import Failure, Snapshot
+from annex_core.model.wording import clause
+from annex_core.planner.plan import plan
+from annex_core.ports import Queue
+
+_SAY_AGAIN = timedelta(seconds=20)
+"""Each new AnnexStatus is a write for every idle job: numbers that change often are told this often at most, and as
+often jobs that came meanwhile are told."""
+
+_GOOD_FOR = timedelta(minutes=2)
+"""A plan to launch that has waited longer for a free hand is out of date."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The routes as last read."""
+
+    routes: Mapping[str, Route]
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the last cycle saw and decided; what status answers from."""
+
+    snapshot: Snapshot
+    plan: Plan
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Why the last try to act failed, by subject: an annex id for launches."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """What did not answer, and why."""
+
+
+class Provisioner:
+    """
+    Args:
+        hands: What actions are carried out by.
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: Observer,
+        launcher: Launcher,
+        journal: Journal,
+        regions: Regions,
+        queue: Queue,
+        hands: Hands,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._observer = observer
+        self._launcher = launcher
+        self._journal = journal
+        self._regions = regions
+        self._queue = queue
+        self._clock = clock
+        self._hands = hands
+        self._lock = threading.Lock()
+        self._busy: dict[str, str] = {}
+        self._failures: dict[str, Failure] = {}
+        self._said: dict[AnnexKey, tuple[Outlook, datetime]] = {}
+        self._warmed: dict[str, Route] = {}
+        self.standing: Standing | None = None
+
+    def cycle(self, recipes: Recipes) -> None:
+        """
+        One round.
+
+        Raises:
+            JournalBroken: Nothing was launched.
+        """
+        now = self._clock()
+        snapshot = self._observer.snapshot(now, recipes.routes, recipes.refused, self._under_way())
+        # What was under way when AWS was asked may have ended since, unseen by the answer: leave that alone.
+        unseen = self._observer.unseen
+        self._warm(recipes)
+        settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
+        for launch, document in again:
+            since = now - launch.intended
+            task = partial(send, self._journal, self._regions, launch, document, since=since)
+            self._start(launch.annex, launch.region, Errand.LAUNCH, task)
+        if settled:
+            snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
+        with self._lock:
+            snapshot = replace(snapshot, failures=dict(self._failures))
+        decided = plan(snapshot)
+        self._act(decided.actions, snapshot, unseen)
+        for trouble in decided.troubles:
+            if self.standing is None or trouble not in self.standing.plan.troubles:
+                log.warning("%s", trouble)
+        wanted = {_subject(action) for action in decided.actions}
+        wanted |= {
+            annex_id(key, access_point=snapshot.access_point)
+            for key, outlook in decided.outlooks.items()
+            if outlook.waiting
+        }
+        with self._lock:
+            # What is wanted no more has not failed any more.
+            self._failures = {what: failure for what, failure in self._failures.items() if what in wanted}
+            failures = {what: clause(failure.why) for what, failure in self._failures.items()}
+        self.standing = Standing(snapshot, decided, failures, self._observer.silent)
+        self._say(decided, snapshot, failures)
+
+    def outlook(self, key: AnnexKey) -> str | None:
+        """The sentence for an annex's jobs, as last decided."""
+        standing = self.standing
+        outlook = standing.plan.outlooks.get(key) if standing else None
+        return outlook.sentence if outlook else None
+
+    def _warm(self, recipes: Recipes) -> None:
+        with self._lock:
+            self._warmed = {name: route for name, route in self._warmed.items() if recipes.routes.get(name) == route}
+            cold = [route for name, route in recipes.routes.items() if name not in self._warmed]
+        for route in cold:
+            self._start(f"route {route.name}", route.region, Errand.LAUNCH, partial(self._warm_one, route))
+
+    def _warm_one(self, route: Route) -> None:
+        try:
+            self._launcher.warm(route)
+        except Refused as error:
+            log.error("route %s: %s", route.name, error)
+        except (AnnexError, KeyError) as error:
+            log.info("route %s: %s", route.name, error)
+            return
+        with self._lock:
+            self._warmed[route.name] = route
+
+    def _under_way(self) -> Mapping[str, str]:
+        """Subjects of what is being done, and the region of each."""
+        with self._lock:
+            return dict(self._busy)
+
+    def _act(self, actions: Iterable[Action], snapshot: Snapshot, unseen: Container[str]) -> None:
+        """Start all actions; those about one thing in their order, and none beside an earlier one about it."""
+        by_subject: dict[str, list[Action]] = {}
+        for action in actions:
+            by_subject.setdefault(_subject(action), []).append(action)
+        for subject, some in by_subject.items():
+            if subject not in unseen:
+                self._start(subject, *_place(some[0]), partial(self._do_all, some, snapshot))
+
+    def _start(self, subject: str, region: str, errand: Errand, task: Callable[[], None]) -> None:
+        with self._lock:
+            if subject in self._busy:
+                return
+            self._busy[subject] = region
+        self._hands.submit(region, errand, partial(self._carry_out, subject, task))
+
+    def _carry_out(self, subject: str, task: Callable[[], None]) -> None:
+        failure = None
+        try:
+            task()
+        except AnnexError as error:
+            log.error("%s: %s", subject, error)
+            failure = str(error)
+        except Exception:
+            log.exception("%s", subject)
+            failure = "condor_annexd failed on this; its log says how"
+        with self._lock:
+            del self._busy[subject]
+            before = self._failures.pop(subject, None)
+            if failure:
+                self._failures[subject] = Failure(failure, self._clock(), before.tries + 1 if before else 1)
+
+    def _do_all(self, actions: Iterable[Action], snapshot: Snapshot) -> None:
+        for action in actions:
+            self._do(action, snapshot)
+
+    def _do(self, action: Action, snapshot: Snapshot) -> None:
+        match action:
+            case LaunchFleet() if self._clock() - snapshot.at > _GOOD_FOR:
+                log.info("annex %s: its turn came too late; the next cycle plans anew", action.annex.key)
+            case LaunchFleet():
+                self._launcher.launch(action, snapshot.routes[action.annex.route])
+            case CloseLaunch(launch, why):
+                cloud = self._regions[launch.region].cloud
+                still_open = cloud.open_requests([launch.fleet or ""])
+                if still_open:
+                    log.info("fleet %s: cancelling %d open requests, %s", launch.fleet, len(still_open), why)
+                    cloud.cancel_open_requests([each.id for each in still_open])  # the next listing shows what it did
+                else:
+                    self._journal.close_launch(launch.token, self._clock())
+            case CancelFleets(region, fleets, terminate, why):
+                log.info("cancelling %s: %s", ", ".join(fleets), why)
+                _complain(self._regions[region].cloud.cancel_fleets(fleets, terminate=terminate))
+            case Terminate(region, instances, why):
+                log.info("terminating %s: %s", ", ".join(instances), why)
+                _complain(self._regions[region].cloud.terminate(instances))
+            case FinishAnnex(annex):
+                self._launcher.finish(annex)
+                log.info("annex %s: its lease has ended and nothing of it is left", annex.key)
+
+    def _say(self, decided: Plan, snapshot: Snapshot, failures: Mapping[str, str]) -> None:
+        self._said = {key: said for key, said in self._said.items() if snapshot.at - said[1] < _SAY_AGAIN}
+        waiting = {group.key for group in snapshot.demand or ()}
+        for key, outlook in decided.outlooks.items():
+            if key not in waiting:
+                continue
+            failure = failures.get(annex_id(key, access_point=snapshot.access_point))
+            if failure:
+                outlook = replace(outlook, sentence=f"{outlook.sentence} The last try failed: {failure}.")
+            before = self._said.get(key)
+            if before and before[0].reason == outlook.reason:
+                continue
+            try:
+                self._queue.say(key, outlook.sentence)
+            except AnnexError as error:
+                log.error("%s", error)
+                continue
+            self._said[key] = (outlook, snapshot.at)
+
+
+def _subject(action: Action) -> str:
+    """What an action is about: an annex by its id for launches, else the very things that are ended."""
+    match action:
+        case LaunchFleet(annex=annex):
+            return annex.id
+        case CloseLaunch(launch):
+            return f"close {launch.token}"
+        case CancelFleets(region, fleets):
+            return f"cancel in {region}: {' '.join(fleets)}"
+        case Terminate(region, instances):
+            return f"terminate in {region}: {' '.join(instances)}"
+        case FinishAnnex(annex):
+            return f"finish {annex.key}"
+
+
+def _place(action: Action) -> tuple[str, Errand]:
+    """Where an action is carried out, and by which hands."""
+    match action:
+        case LaunchFleet(annex=annex) | FinishAnnex(annex=annex):
+            return annex.region, Errand.LAUNCH
+        case CloseLaunch(launch):
+            return launch.region, Errand.END
+        case CancelFleets(region) | Terminate(region):
+            return region, Errand.END
+
+
+def _complain(reasons: Mapping[str, str]) -> None:
+    for what, why in reasons.items():
+        log.error("%s stays: %s", what, why)

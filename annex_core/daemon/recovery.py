@@ -1,0 +1,92 @@
+"""Launches that were meant and have no outcome: the daemon died, or AWS did not answer."""
+
+import logging
+from collections.abc import Container
+from datetime import timedelta
+
+from annex_core.adapters.journal import Journal
+from annex_core.daemon.regions import Regions
+from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, Refused
+from annex_core.model.annex import Launch, LaunchState
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.model.supply import Fleet
+from annex_core.planner.strangers import SETTLED
+
+RESEND_FOR = timedelta(minutes=30)
+"""For so long AWS is trusted to know a client token; past it, only its listing is."""
+
+UNDONE = {LaunchState.REFUSED, LaunchState.LOST}
+
+FINAL = (NoCapacity, NotPermitted, OverQuota, Refused)
+"""Answers after which nothing can come of a launch."""
+
+log = logging.getLogger(__name__)
+
+
+def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> tuple[bool, list[tuple[Launch, str]]]:
+    """
+    Settle each launch without a fleet by AWS's listing where it shows the client token, one that was given up too, and
+    give up as lost what is too old to be sent again and was not listed since.
+
+    Args:
+        launching: Annex ids with a launch under way in this process.
+
+    Returns:
+        Whether anything was settled, so that the snapshot's launches are out of date; and the launches to send again,
+        each with its document: while AWS still knows the token, the same bytes can't launch twice.
+    """
+    settled = False
+    again = []
+    wanted = {annex.id for annex in snapshot.annexes.values() if annex.lease_ends > snapshot.at}
+    for launch in snapshot.launches:
+        if launch.state in UNDONE and (fleet := _shown(launch, snapshot)):
+            log.warning("fleet %s was given up as %s, and AWS shows it", fleet.id, launch.state)
+            journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet.id)
+            settled = True
+    for launch, document in journal.unanswered():
+        if launch.annex in launching or launch.region not in snapshot.regions:
+            continue
+        age = snapshot.at - launch.intended
+        if fleet := _shown(launch, snapshot):
+            log.info("fleet %s answers for client token %s", fleet.id, launch.token)
+            journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet.id)
+            settled = True
+        elif age < RESEND_FOR and launch.annex in wanted:
+            again.append((launch, document))
+        elif age >= RESEND_FOR + SETTLED:
+            log.warning("client token %s is in no listing of %s; given up", launch.token, launch.region)
+            journal.settle(launch.token, LaunchState.LOST, reason="AWS never answered and lists no such fleet")
+            settled = True
+    return settled, again
+
+
+def _shown(launch: Launch, snapshot: Snapshot) -> Fleet | None:
+    view = snapshot.regions.get(launch.region, RegionView())
+    return next((fleet for fleet in view.fleets if fleet.live and fleet.client_token == launch.token), None)
+
+
+def send(journal: Journal, regions: Regions, launch: Launch, document: str, *, since: timedelta = timedelta(0)) -> None:
+    """
+    Send a launch's document, the first time or again, and write down what came of it.
+
+    Without an outcome the launch stays unanswered, and counts as coming. A refusal is no outcome as long as an earlier
+    sending may have acted and no listing shows it yet.
+
+    Args:
+        since: The first sending's age, 0 for the first itself.
+    """
+    try:
+        fleet = regions[launch.region].cloud.request_fleet(document)
+    except FINAL as error:
+        if timedelta(0) < since < SETTLED:
+            log.error(
+                "client token %s, sent again, is refused; the first sending may have acted: %s", launch.token, error
+            )
+            return
+        log.error("AWS refused %d of %s for %s: %s", launch.target, ", ".join(launch.types), launch.annex, error)
+        journal.settle(launch.token, LaunchState.REFUSED, reason=str(error))
+    except AnnexError as error:
+        log.error("no outcome for client token %s yet: %s", launch.token, error)
+    else:
+        journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet)
+        log.info("fleet %s: %d of %s for %s", fleet, launch.target, ", ".join(launch.types), launch.annex)

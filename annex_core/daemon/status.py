@@ -1,0 +1,159 @@
+"""The answer to a status request, from the last cycle; schemas/status.json says what stands in it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from annex_core.daemon.provisioner import Standing
+from annex_core.model import tags
+from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.demand import JobCounts
+from annex_core.model.names import AnnexKey, misnamed
+from annex_core.model.plan import LaunchFleet, Outlook
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.model.supply import Instance
+from annex_core.model.tags import stamp
+from annex_core.planner.caps import spent
+from annex_core.planner.holdings import Holding, holding, hourly
+
+_CENT = Decimal("0.0001")
+
+
+def status(standing: Standing | None, owner: str | None, *, administrator: bool) -> dict[str, Any]:
+    """
+    Args:
+        standing: None before the first cycle.
+        owner: Whose annexes; None for everybody's.
+        administrator: Troubles are for them alone.
+    """
+    if standing is None:
+        return {"as_of": None, "annexes": [], "refused_routes": {}, "troubles": []}
+    snapshot = _with_what_it_asks_for(standing)
+    standing = replace(standing, snapshot=snapshot)
+    keys = {*snapshot.annexes, *standing.plan.outlooks, *snapshot.counts}
+    return {
+        "as_of": stamp(snapshot.at),
+        "annexes": [_annex(key, standing) for key in sorted(keys) if owner in (None, key.owner)],
+        "refused_routes": dict(snapshot.refused_routes),
+        "troubles": _troubles(standing) if administrator else [],
+    }
+
+
+def _with_what_it_asks_for(standing: Standing) -> Snapshot:
+    """The snapshot with what its plan launches, which the sentences count too."""
+    snapshot = standing.snapshot
+    asked = [action for action in standing.plan.actions if isinstance(action, LaunchFleet)]
+    return replace(
+        snapshot,
+        annexes={**{action.annex.key: action.annex for action in asked}, **snapshot.annexes},
+        launches=[*snapshot.launches, *(action.as_launch("", snapshot.at) for action in asked)],
+    )
+
+
+def _troubles(standing: Standing) -> list[str]:
+    return [
+        *standing.plan.troubles,
+        *(f"{what}: {why}" for what, why in standing.silent.items()),
+        *(f"{subject}: {why}" for subject, why in standing.failures.items()),
+    ]
+
+
+def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
+    snapshot = standing.snapshot
+    annex = snapshot.annexes.get(key)
+    outlook = standing.plan.outlooks.get(key)
+    counts = snapshot.counts.get(key, JobCounts())
+    found = {
+        "owner": key.owner,
+        "name": key.name,
+        "status": _sentence(key, outlook, annex, standing),
+        "jobs": {"idle": counts.idle, "running": counts.running, "held": counts.held},
+    }
+    if annex is None:
+        groups = [group for group in snapshot.demand or () if group.key == key]
+        return found | {
+            "id": None,
+            "project": groups[0].project if groups else None,
+            "route": groups[0].route if groups else None,
+            "lease_ends": None,
+            "ends_at_latest": None,
+            "fleets": [],
+            "instances": {"asked": 0, "pending": 0, "booting": 0, "joined": 0, "gone": 0, "list": []},
+            "hourly_cost": None,
+            "spent_estimate": None,
+        }
+    view = snapshot.regions.get(annex.region, RegionView())
+    held = holding(key, annex, snapshot, volume_gib=1)
+    known = [each for each in snapshot.known if each.annex == annex.id]
+    launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    return found | {
+        "id": annex.id,
+        "project": annex.project,
+        "route": annex.route,
+        "lease_ends": stamp(annex.lease_ends),
+        "ends_at_latest": stamp(annex.ends_at_latest),
+        "fleets": _fleets(launches, view, held),
+        "instances": {
+            "asked": sum(launch.target for launch in launches),
+            "pending": held.coming,
+            "booting": sum(each.joined is None for each in held.instances),
+            "joined": sum(each.joined is not None for each in held.instances),
+            "gone": sum(each.gone is not None for each in known),
+            "list": _instances(known, view),
+        },
+        "hourly_cost": _money(hourly(held)),
+        "spent_estimate": _money(spent(known, snapshot.at)),
+    }
+
+
+def _sentence(key: AnnexKey, outlook: Outlook | None, annex: Annex | None, standing: Standing) -> str:
+    sentence = outlook.sentence if outlook else _without_demand(key, standing.snapshot)
+    failure = standing.failures.get(annex.id) if annex else None
+    return f"{sentence} The last try failed: {failure}." if failure else sentence
+
+
+def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
+    """For an annex of which the queue shows no job that machines are to be asked for."""
+    if wrong := misnamed(key.name):
+        return f"{wrong} Its jobs can't run; remove them."
+    if snapshot.demand is None:
+        return f"Annex {key.name}: the schedd does not answer."
+    if snapshot.counts.get(key, JobCounts()).idle:
+        return f"Annex {key.name}: its idle jobs ask for no machine yet."
+    return f"Annex {key.name}: no job waits."
+
+
+def _fleets(launches: list[Launch], view: RegionView, held: Holding) -> list[dict[str, Any]]:
+    listed = {fleet.id: fleet for fleet in view.fleets}
+    coming = {launch.token: count for launch, count in held.outstanding}
+    return [
+        {
+            "id": launch.fleet,
+            "state": listed[launch.fleet].state if launch.fleet in listed else "not listed",
+            "target": launch.target,
+            "fulfilled": listed[launch.fleet].fulfilled if launch.fleet in listed else 0,
+            "open": coming.get(launch.token, 0),
+        }
+        for launch in launches
+        if launch.fleet
+    ]
+
+
+def _instances(known: list[KnownInstance], view: RegionView) -> list[dict[str, Any]]:
+    listed: Mapping[str, Instance] = {instance.id: instance for instance in view.instances}
+    return [
+        {
+            "id": each.id,
+            "type": each.type,
+            "zone": listed[each.id].zone if each.id in listed else "",
+            "state": listed[each.id].state if each.id in listed else "terminated",
+            "launched": tags.stamp(each.launched),
+            "joined": tags.stamp(each.joined) if each.joined else None,
+        }
+        for each in known
+    ]
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount.quantize(_CENT):f}"
