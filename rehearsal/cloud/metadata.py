@@ -1,0 +1,126 @@
+"""The instance metadata service, version 2 only: who asks is known by the connection, what is allowed by a token."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from rehearsal.cloud.life import Life
+from rehearsal.cloud.world import World
+
+TOKEN_PATH = "/latest/api/token"  # noqa: S105 - a path
+_TTL_HEADER, _TOKEN_HEADER = "X-aws-ec2-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token"
+_LONGEST_TTL_S = 21_600
+
+WhoAsks = Callable[[Request], Life | None]
+
+
+class Metadata:
+    """A WSGI application; *who* says whose request it is, None for nobody's."""
+
+    def __init__(self, world: World, who: WhoAsks) -> None:
+        self._world = world
+        self._who = who
+        self._tokens: dict[str, tuple[str, float]] = {}
+        """Instance and expiry by token."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return self._answer(Request(environ))(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        with self._world.lock:
+            life = self._who(request)
+            if life is None or life.instance.metadata_options.http_endpoint == "disabled":
+                return _refusal(HTTPStatus.FORBIDDEN if life else HTTPStatus.NOT_FOUND)
+            if "X-Forwarded-For" in request.headers:
+                return _refusal(HTTPStatus.FORBIDDEN)
+            if request.path == TOKEN_PATH:
+                return self._token(request, life)
+            if not self._admits(request, life):
+                return _refusal(HTTPStatus.UNAUTHORIZED)
+            if request.method not in {"GET", "HEAD"}:
+                return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
+            text = self._page(request.path.rstrip("/"), life)
+        return Response(text, mimetype="text/plain") if text is not None else _refusal(HTTPStatus.NOT_FOUND)
+
+    def _token(self, request: Request, life: Life) -> Response:
+        if request.method != "PUT":
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
+        ttl = request.headers.get(_TTL_HEADER, "")
+        if not ttl.isdecimal() or not 1 <= int(ttl) <= _LONGEST_TTL_S:
+            return _refusal(HTTPStatus.BAD_REQUEST)
+        now = self._world.clock.now()
+        self._tokens = {token: known for token, known in self._tokens.items() if known[1] > now}
+        token = secrets.token_urlsafe(32)
+        self._tokens[token] = (life.instance.id, now + int(ttl))
+        return Response(token, mimetype="text/plain", headers={_TTL_HEADER: ttl})
+
+    def _admits(self, request: Request, life: Life) -> bool:
+        instance, expiry = self._tokens.get(request.headers.get(_TOKEN_HEADER, ""), ("", 0.0))
+        return instance == life.instance.id and self._world.clock.now() < expiry
+
+    def _page(self, path: str, life: Life) -> str | None:
+        if path == "/latest/user-data":
+            return life.instance.user_data.decode() if life.instance.user_data else None
+        if path == "/latest/dynamic/instance-identity/document":
+            return json.dumps(_identity(life), indent=2)
+        root, _, name = path.partition("/latest/meta-data")
+        if root or path == name:
+            return None
+        pages = _pages(life) | self._tag_pages(life)
+        name = name.lstrip("/")
+        return pages[name] if name in pages else _directory(pages, name)
+
+    def _tag_pages(self, life: Life) -> dict[str, str]:
+        if life.instance.metadata_options.instance_metadata_tags != "enabled":
+            return {}
+        tags = life.tags_at(self._world.clock.now())
+        return {f"tags/instance/{key}": value for key, value in tags.items()}
+
+
+def _pages(life: Life) -> dict[str, str]:
+    instance = life.instance
+    zone = str(instance.availability_zone)
+    return {
+        "ami-id": str(instance.image_id),
+        "hostname": instance.private_dns_name,
+        "instance-action": "none",
+        "instance-id": instance.id,
+        "instance-life-cycle": instance.lifecycle or "on-demand",
+        "instance-type": instance.instance_type,
+        "local-hostname": instance.private_dns_name,
+        "local-ipv4": str(instance.private_ip),
+        "placement/availability-zone": zone,
+        "placement/region": instance.region_name,
+    }
+
+
+def _identity(life: Life) -> dict[str, object]:
+    instance = life.instance
+    return {
+        "accountId": instance.owner_id,
+        "architecture": instance.architecture,
+        "availabilityZone": instance.availability_zone,
+        "imageId": instance.image_id,
+        "instanceId": instance.id,
+        "instanceType": instance.instance_type,
+        "pendingTime": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
+        "privateIp": instance.private_ip,
+        "region": instance.region_name,
+        "version": "2017-09-30",
+    }
+
+
+def _directory(pages: dict[str, str], name: str) -> str | None:
+    """What lies under *name*, one entry a line, or None where nothing does."""
+    prefix = f"{name}/" if name else ""
+    below = {page.removeprefix(prefix) for page in pages if page.startswith(prefix)}
+    entries = {entry.split("/")[0] + ("/" if "/" in entry else "") for entry in below}
+    return "\n".join(sorted(entries)) or None
+
+
+def _refusal(status: HTTPStatus) -> Response:
+    return Response(f"{status.value} - {status.phrase}\n", status=status.value, mimetype="text/plain")

@@ -1,0 +1,51 @@
+"""The local cloud's own knobs, asked over HTTP as anybody could."""
+
+from typing import Any
+
+import urllib3
+
+
+class CloudControl:
+    """
+    Args:
+        url: Of the local cloud's API.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every AWS call after number *since*: n, at (epoch seconds), service, action, status, error, token, ms."""
+        found: list[dict[str, Any]] = self._ask("GET", f"calls?since={since}")
+        return found
+
+    def machines(self) -> list[dict[str, Any]]:
+        """Every instance there ever was, with the moments of its life in epoch seconds."""
+        found: list[dict[str, Any]] = self._ask("GET", "machines")
+        return found
+
+    def settings(self, **changed: float | None) -> dict[str, Any]:
+        """The settings as they are after the change."""
+        found: dict[str, Any] = self._ask("PUT", "settings", changed) if changed else self._ask("GET", "settings")
+        return found
+
+    def fail(self, **rule: Any) -> None:
+        """Add a fault; docs/architecture.md lists what a rule may say."""
+        self._ask("POST", "faults", rule)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Those in force; one that has happened as often as it was to is gone."""
+        found: list[dict[str, Any]] = self._ask("GET", "faults")
+        return found
+
+    def heal(self) -> None:
+        self._ask("DELETE", "faults")
+
+    def advance(self, seconds: float) -> None:
+        self._ask("POST", "clock", {"advance_s": seconds})
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        answer = urllib3.request(method, f"{self.url}/_rehearsal/{path}", json=body, timeout=30, retries=False)
+        if answer.status >= 400:
+            raise ValueError(f"{method} {path}: {answer.data.decode(errors='replace')}")
+        return answer.json() if answer.data else None
