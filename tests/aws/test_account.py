@@ -1,0 +1,390 @@
+"""condor_annex setup, check-setup and teardown, as typed, on an account of the local cloud."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+
+from annex_core.account.components import BUCKET, COMPONENTS, FLEET_ROLE
+from annex_core.account.stacks import build
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.stacks import stacks
+from annex_core.cli.main import main
+from rehearsal.cloud.cloud import LocalCloud
+
+ACCOUNT = "123456789012"
+NAME = f"condor-annex-{ACCOUNT}-us-east-2"
+ROLE = "condor-annex-fleet-us-east-2"
+BLUE = [
+    {"Key": "htcondor:Owner", "Value": "alice"},
+    {"Key": "htcondor:AnnexName", "Value": "blue"},
+    {"Key": "htcondor:Pool", "Value": "ap.example.org"},
+]
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run(VERB, ...) -> exit status and all that was printed."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-hush")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+    def type_in(verb: str, *more: str) -> tuple[int, str]:
+        status = main([verb, "-endpoint", local_cloud.url, *more])
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert "very-hush" not in text
+        return status, text
+
+    return type_in
+
+
+@pytest.fixture
+def client(local_cloud: LocalCloud, session: boto3.Session) -> Callable[[str], Any]:
+    return lambda service: session.client(service, endpoint_url=local_cloud.url)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def calls(control: Callable[..., Any]) -> Callable[[], list[str]]:
+    """calls() -> the AWS calls since it was asked last, those that only ask left out."""
+
+    def changing() -> list[str]:
+        made = [call["action"] for call in control("GET", "/calls")]
+        control("DELETE", "/calls")
+        return [name for name in made if not name.startswith(("Describe", "Get", "List", "Head"))]
+
+    return changing
+
+
+@contextmanager
+def squatter() -> Iterator[None]:
+    """While it lasts, another account owns the bucket's name."""
+    with LocalCloud(account="210987654321", bucket=NAME):
+        yield
+
+
+def document(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def annex(ec2: Any, fleet: Callable[..., str], template: Callable[..., str]) -> str:
+    """alice's blue: a fleet of one instance."""
+    tags = [{"ResourceType": "instance", "Tags": BLUE}]
+    [used] = [template(TagSpecifications=tags)]
+    ec2.create_tags(Resources=[used], Tags=BLUE)
+    return fleet(1, template=used, TagSpecifications=[{"ResourceType": "spot-fleet-request", "Tags": BLUE}])
+
+
+# Setup
+
+
+def test_setup_makes_all_and_prints_what_a_route_takes(run: Run) -> None:
+    status, text = run("setup", "-yes")
+    assert status == 0
+    for line in (
+        "AnnexRegion = us-east-2",
+        f"AnnexBucket = {NAME}",
+        f"AnnexFleetRole = arn:aws:iam::{ACCOUNT}:role/{ROLE}",
+        "AnnexSecurityGroups = sg-",
+    ):
+        assert f"  {line}" in text
+
+
+def test_every_component_is_named_with_its_time_and_what_it_costs_to_keep(run: Run) -> None:
+    _, text = run("setup", "-yes")
+    for component in COMPONENTS:
+        [line] = [line for line in text.splitlines() if line.startswith(f"  {component.name} ")]
+        assert " s  made; keeping it is free" in line
+
+
+def test_what_setup_made_passes_its_check(run: Run) -> None:
+    run("setup", "-yes")
+    status, text = run("check-setup")
+    assert (status, "BAD" in text) == (0, False)
+
+
+def test_setup_again_changes_nothing(run: Run, calls: Callable[[], list[str]]) -> None:
+    run("setup", "-yes")
+    calls()
+    status, text = run("setup", "-yes")
+    assert (status, text.count("unchanged"), calls()) == (0, len(COMPONENTS), [])
+
+
+def test_regions_are_set_up_each_by_itself(run: Run) -> None:
+    run("setup", "-yes", "-regions", "us-east-2", "eu-west-1")
+    run("teardown", "-yes", "-regions", "eu-west-1")
+    assert run("check-setup", "-regions", "us-east-2")[0] == 0
+
+
+def test_the_old_tool_s_spelling_works(run: Run) -> None:
+    assert run("-setup", "-yes")[0] == 0
+    assert run("-check-setup")[0] == 0
+    assert run("-teardown", "-yes")[0] == 0
+
+
+def test_a_dry_run_changes_nothing(run: Run, calls: Callable[[], list[str]]) -> None:
+    status, text = run("setup", "-dry-run")
+    assert (status, text.count("would be made"), calls()) == (0, len(COMPONENTS) + 2, [])
+
+
+def test_without_a_yes_nothing_is_made(
+    run: Run, calls: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/null") as silence:  # noqa: PTH123 - a standard input that is at its end
+        monkeypatch.setattr("sys.stdin", silence)
+        assert run("setup")[0] == 1
+    assert calls() == []
+
+
+def test_an_interrupted_setup_is_gone_on_with(
+    run: Run, local_cloud: LocalCloud, control: Callable[..., Any], settle: Callable[[float], None]
+) -> None:
+    control("PUT", "/settings", {"stack_delay_s": 60})
+    region = AwsRegion("us-east-2", endpoint=local_cloud.url)
+    with pytest.raises(KeyboardInterrupt):
+        build(stacks(region), BUCKET, {}, pause=interrupted)
+    control("PUT", "/settings", {"stack_delay_s": 0})
+    settle(60)
+    status, text = run("setup", "-yes")
+    assert (status, text.count("unchanged"), text.count(" made; keeping")) == (0, 1, len(COMPONENTS) - 1)
+
+
+def test_a_stack_in_progress_is_waited_for(run: Run, control: Callable[..., Any]) -> None:
+    control("PUT", "/settings", {"stack_delay_s": 0.3})
+    assert run("setup", "-yes")[0] == 0
+    assert run("teardown", "-yes")[0] == 0
+
+
+def test_a_bucket_of_another_account_is_said_and_leaves_nothing_half_made(run: Run, client: Any) -> None:
+    with squatter():
+        status, text = run("setup", "-yes")
+        assert status == 1
+        assert "FAILED: AWS::S3::Bucket Bucket: BucketAlreadyExists" in text
+        names = [each["StackName"] for each in client("cloudformation").describe_stacks()["Stacks"]]
+    assert BUCKET.stack not in names
+    assert FLEET_ROLE.stack in names
+    assert run("setup", "-yes")[0] == 0
+
+
+def test_a_stack_that_was_rolled_back_is_made_anew(run: Run, client: Any) -> None:
+    formation = client("cloudformation")
+    with squatter():
+        formation.create_stack(StackName=BUCKET.stack, TemplateBody=BUCKET.template())
+    [stack] = formation.describe_stacks(StackName=BUCKET.stack)["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert run("setup", "-yes")[0] == 0
+
+
+def test_a_stack_of_another_version_is_brought_up_to_date(run: Run, client: Any) -> None:
+    old = BUCKET.template().replace("ExpirationInDays: 8", "ExpirationInDays: 300")
+    client("cloudformation").create_stack(StackName=BUCKET.stack, TemplateBody=old)
+    status, text = run("setup", "-yes")
+    assert (status, text.count("updated")) == (0, 1)
+    assert run("check-setup")[0] == 0
+
+
+def test_a_region_without_a_default_vpc_wants_one_named(run: Run, client: Any) -> None:
+    ec2 = client("ec2")
+    [default] = ec2.describe_vpcs()["Vpcs"]
+    for subnet in ec2.describe_subnets()["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    ec2.delete_vpc(VpcId=default["VpcId"])
+    other = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    status, text = run("setup", "-yes")
+    assert (status, "-vpc vpc-" in text) == (1, True)
+    assert run("setup", "-yes", "-vpc", other)[0] == 0
+    assert run("setup", "-yes")[0] == 0
+
+
+def test_a_group_is_not_moved_to_another_vpc(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    other = client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    status, text = run("setup", "-yes", "-vpc", other)
+    assert (status, "teardown first" in text) == (1, True)
+
+
+def test_setup_says_what_somebody_changed_since(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    client("s3").delete_public_access_block(Bucket=NAME)
+    status, text = run("setup", "-yes")
+    assert (status, "BAD  bucket: public access isn't blocked" in text) == (1, True)
+
+
+@pytest.mark.parametrize("verb", ["setup", "check-setup", "teardown"])
+def test_a_refused_call_is_a_sentence(run: Run, control: Callable[..., Any], verb: str) -> None:
+    control("POST", "/faults", {"action": "*", "times": None, "error": "AccessDenied", "status": 403})
+    status, text = run(verb)
+    assert status == 1
+    assert text.startswith(f"condor_annex {verb}: GetCallerIdentity: AccessDenied")
+
+
+@pytest.mark.parametrize("wrong", [["-regions", "here"], ["-vpc", "vpc-1", "-regions", "us-east-2", "us-west-2"]])
+def test_a_wrong_option_is_refused(run: Run, wrong: list[str], calls: Callable[[], list[str]]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run("setup", *wrong)
+    assert (end.value.code, calls()) == (2, [])
+
+
+def test_policies_are_for_the_account_of_whoever_asks(run: Run) -> None:
+    status, text = run("policies", "daily", "-pool", "ap.example.org")
+    assert (status, f"arn:aws:iam::{ACCOUNT}:role/condor-annex-fleet-*" in text) == (0, True)
+
+
+# Check-setup
+
+
+def test_an_empty_account_is_told_what_to_run(run: Run) -> None:
+    status, text = run("check-setup")
+    assert (status, "condor_annex setup -regions us-east-2" in text) == (1, True)
+
+
+def test_each_component_is_looked_at_for_what_it_is(run: Run, client: Any) -> None:
+    _, text = run("setup", "-yes")
+    group = text.partition("AnnexSecurityGroups = ")[2].split()[0]
+    s3, iam = client("s3"), client("iam")
+    s3.delete_public_access_block(Bucket=NAME)
+    s3.delete_bucket_encryption(Bucket=NAME)
+    s3.delete_bucket_policy(Bucket=NAME)
+    s3.delete_bucket_lifecycle(Bucket=NAME)
+    anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=document(anybody))
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(RoleName=ROLE, PolicyName="more", PolicyDocument=document(everything))
+    client("ec2").authorize_security_group_ingress(
+        GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+    )
+    status, text = run("check-setup")
+    bad = [line.removeprefix("  BAD  ") for line in text.splitlines() if line.startswith("  BAD")]
+    assert (status, bad) == (
+        1,
+        [
+            "bucket: public access isn't blocked",
+            "bucket: not encrypted",
+            "bucket: answers without TLS",
+            "bucket: objects don't expire",
+            "fleet-role: lent to *, not to Spot Fleet alone",
+            "fleet-role: has more than it needs: more",
+            f"security-group: {group} lets in tcp 22 from 0.0.0.0/0",
+        ],
+    )
+
+
+def test_a_bucket_that_was_deleted_under_its_stack_is_missed(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    client("s3").delete_bucket(Bucket=NAME)
+    status, text = run("check-setup")
+    assert (status, f"BAD  bucket: this account has no bucket {NAME}" in text) == (1, True)
+
+
+# Teardown
+
+
+def test_teardown_leaves_nothing(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+    assert client("cloudformation").describe_stacks()["Stacks"] == []
+    assert NAME not in [each["Name"] for each in client("s3").list_buckets()["Buckets"]]
+    assert ROLE not in [each["RoleName"] for each in client("iam").list_roles()["Roles"]]
+    assert client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["htcondor:*"]}])["Tags"] == []
+
+
+def test_teardown_takes_bundles_along(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    for n in range(3):
+        client("s3").put_object(Bucket=NAME, Key=f"config-{n}.tar.gz", Body=b"x")
+    status, text = run("teardown", "-yes")
+    assert (status, "deleted, with 3 bundles" in text) == (0, True)
+
+
+def test_teardown_refuses_while_an_annex_lives_and_names_it(
+    run: Run,
+    client: Any,
+    fleet: Callable[..., str],
+    template: Callable[..., str],
+    settle: Callable[[float], None],
+    calls: Callable[[], list[str]],
+) -> None:
+    run("setup", "-yes")
+    annex(client("ec2"), fleet, template)
+    settle(1)
+    calls()
+    status, text = run("teardown", "-yes")
+    assert (status, calls()) == (1, [])
+    assert "in us-east-2: alice's blue (pool ap.example.org): 1 instance, 1 fleet request" in text
+
+
+def test_teardown_goes_once_the_annex_is_gone_and_takes_its_template(
+    run: Run,
+    client: Any,
+    fleet: Callable[..., str],
+    template: Callable[..., str],
+    settle: Callable[[float], None],
+) -> None:
+    run("setup", "-yes")
+    ec2 = client("ec2")
+    requested = annex(ec2, fleet, template)
+    settle(1)
+    ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[requested], TerminateInstances=True)
+    settle(60)
+    status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
+
+
+def test_a_dry_teardown_lists_all_and_removes_nothing(run: Run, calls: Callable[[], list[str]]) -> None:
+    run("setup", "-yes")
+    calls()
+    status, text = run("teardown", "-dry-run")
+    assert (status, calls()) == (0, [])
+    for thing in (f"bucket {NAME}", f"role {ROLE}", "security-group sg-", *(f"stack {c.stack}" for c in COMPONENTS)):
+        assert f"  {thing}" in text
+
+
+def test_an_interrupted_teardown_is_gone_on_with(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    client("cloudformation").delete_stack(StackName=FLEET_ROLE.stack)
+    status, text = run("teardown", "-yes")
+    assert (status, "was not there" in text) == (0, True)
+
+
+def test_what_can_not_be_removed_is_said_and_listed(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    theirs = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    client("iam").put_role_policy(RoleName=ROLE, PolicyName="theirs", PolicyDocument=document(theirs))
+    status, text = run("teardown", "-yes")
+    assert status == 1
+    assert "FAILED: AWS::IAM::Role Role: Cannot delete entity" in text
+    left = text.partition("us-east-2: this is left:\n")[2].split("\n")
+    assert left[:2] == [f"  role {ROLE}", f"  stack {FLEET_ROLE.stack}"]
+
+
+def test_what_carries_our_tags_and_is_no_component_s_is_listed(run: Run, client: Any) -> None:
+    volume = client("ec2").create_volume(
+        AvailabilityZone="us-east-2a", Size=8, TagSpecifications=[{"ResourceType": "volume", "Tags": BLUE}]
+    )["VolumeId"]
+    status, text = run("teardown", "-yes")
+    assert (status, f"  volume {volume}" in text) == (1, True)
+
+
+@pytest.mark.parametrize("call", ["ListBuckets", "GetRole", "DescribeTags", "DescribeStacks", "DescribeInstances"])
+def test_what_can_not_be_asked_is_not_taken_for_nothing(run: Run, control: Callable[..., Any], call: str) -> None:
+    control("POST", "/faults", {"action": call, "times": None, "error": "AccessDenied", "status": 403})
+    status, text = run("teardown", "-yes")
+    assert (status, "nothing is left" in text) == (1, False)
+
+
+def test_another_s_bucket_of_our_name_is_neither_emptied_nor_listed(run: Run) -> None:
+    with squatter():
+        status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")

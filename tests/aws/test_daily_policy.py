@@ -1,0 +1,216 @@
+"""The daemon's own calls, as it makes them, beside the policy that condor_annex policies prints for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import botocore.handlers
+import pytest
+from botocore.model import OperationModel
+
+from annex_core.account.components import FLEET_ROLE, bucket_name, fleet_role_name
+from annex_core.account.policies import policy
+from annex_core.account.stacks import build
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
+from annex_core.adapters.s3 import bundle_store
+from annex_core.adapters.stacks import stacks
+from annex_core.model.names import bundle_key
+from annex_core.ports import FleetRequest, Override, TemplateRequest
+from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
+from rehearsal.cloud.settings import Settings
+from tests.unit.iam import allowed
+
+ACCOUNT, REGION, POOL = "123456789012", "us-east-2", "ap.example.org"
+BUCKET = bucket_name(ACCOUNT, REGION)
+TAGS = {"htcondor:Pool": POOL, "htcondor:AccessPoint": POOL, "htcondor:Owner": "alice", "htcondor:AnnexName": "blue"}
+
+Asked = tuple[str, str, dict[str, str]]
+"""Action, resource, context: what IAM is asked when a call comes in."""
+
+
+class Guard:
+    """Notes what the policy would refuse of the calls it is told of."""
+
+    def __init__(self, ec2: Any, granted: Mapping[str, Any]) -> None:
+        self._ec2 = ec2
+        self._granted = granted
+        self.seen: set[str] = set()
+        self.refused: list[Asked] = []
+
+    def subnets(self) -> list[str]:
+        return [each["SubnetId"] for each in self._ec2.describe_subnets()["Subnets"]]
+
+    def look(self, params: Mapping[str, Any], model: OperationModel) -> None:
+        self.seen.add(model.name)
+        for asked in self._asked(model.service_model.signing_name, model.name, params):
+            if not allowed(self._granted, *asked):
+                self.refused.append(asked)
+
+    def _asked(self, service: str, name: str, params: Mapping[str, Any]) -> Iterator[Asked]:
+        match name:
+            case "GetParameter":
+                yield f"{service}:{name}", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{params['Name']}", {}
+            case "PutObject" | "GetObject" | "DeleteObject":
+                key = f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
+                for action in (name, *(["PutObjectTagging"] if "Tagging" in params else [])):
+                    yield f"s3:{action}", key, {"aws:ResourceAccount": ACCOUNT}
+            case "CreateLaunchTemplate":
+                yield from self._making(name, params)
+            case "CreateLaunchTemplateVersion" | "DeleteLaunchTemplate":
+                yield self._of(name, "launch-template", params["LaunchTemplateId"])
+            case "RequestSpotFleet":
+                yield from self._fleet(params["SpotFleetRequestConfig"])
+            case "CancelSpotFleetRequests":
+                yield from (self._of(name, "spot-fleet-request", each) for each in params["SpotFleetRequestIds"])
+            case "TerminateInstances":
+                yield from (self._of(name, "instance", each) for each in params["InstanceIds"])
+            case "CancelSpotInstanceRequests":
+                yield from (self._of(name, "spot-instances-request", each) for each in params["SpotInstanceRequestIds"])
+            case _:
+                yield f"{service}:{name}", "*", {}
+
+    def _fleet(self, config: Mapping[str, Any]) -> Iterator[Asked]:
+        yield from self._making("RequestSpotFleet", config)
+        yield "iam:PassRole", config["IamFleetRole"], {"iam:PassedToService": "spotfleet.amazonaws.com"}
+        for launch in config["LaunchTemplateConfigs"]:
+            template = launch["LaunchTemplateSpecification"]
+            for action in ("RequestSpotFleet", "RunInstances"):
+                yield self._of(action, "launch-template", template["LaunchTemplateId"])
+                for override in launch["Overrides"]:
+                    yield f"ec2:{action}", _arn("subnet", override["SubnetId"]), {}
+            [version] = self._ec2.describe_launch_template_versions(
+                LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
+            )["LaunchTemplateVersions"]
+            data = version["LaunchTemplateData"]
+            yield "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{data['ImageId']}", {}
+            yield from self._making("RunInstances", data)
+
+    def _making(self, action: str, params: Mapping[str, Any]) -> Iterator[Asked]:
+        """Of each new thing: that it is made, and that it is tagged while it is."""
+        for specified in params["TagSpecifications"]:
+            tags = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in specified["Tags"]}
+            thing = _arn(specified["ResourceType"], "*")
+            yield f"ec2:{action}", thing, tags
+            yield "ec2:CreateTags", thing, tags | {"ec2:CreateAction": action}
+
+    def _of(self, action: str, kind: str, name: str) -> Asked:
+        """Of a thing that is there, with the tags that it has."""
+        if kind == "spot-instances-request":
+            [request] = self._ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[name])["SpotInstanceRequests"]
+            tags = request["Tags"]
+        else:
+            tags = self._ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [name]}])["Tags"]
+        return f"ec2:{action}", _arn(kind, name), {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
+
+
+def _arn(kind: str, name: str) -> str:
+    return f"arn:aws:ec2:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+@pytest.fixture
+def aws() -> Iterator[LocalCloud]:
+    """Fleets fill to the half at once, and the rest stays open."""
+    with LocalCloud(settings=Settings(fill_fraction=0.5), bucket=BUCKET) as running:
+        yield running
+
+
+@pytest.fixture
+def guard(aws: LocalCloud, session: boto3.Session) -> Iterator[Callable[[str], Guard]]:
+    """guard(POOL) -> a guard by that pool's policy, told of every call of sessions that begin from now on."""
+    ec2 = session.client("ec2", endpoint_url=aws.url)
+    handlers = []
+
+    def stand(pool: str) -> Guard:
+        guard = Guard(ec2, policy("daily", partition="aws", account=ACCOUNT, pool=pool))
+        handler = ("provide-client-params", lambda params, model, **_: guard.look(params, model))
+        botocore.handlers.BUILTIN_HANDLERS.append(handler)
+        handlers.append(handler)
+        return guard
+
+    yield stand
+    for handler in handlers:
+        botocore.handlers.BUILTIN_HANDLERS.remove(handler)
+
+
+def live_and_end(aws: LocalCloud, cloud: Ec2Cloud, subnets: list[str]) -> None:
+    """An annex from its template to its end; all that the daemon does at EC2."""
+    template_request = TemplateRequest(
+        name="condor-annex-blue-0123456789",
+        client_token="blue-0123456789_t1",
+        image=cloud.resolve_image(IMAGE_PARAMETER),
+        user_data="#!/bin/sh\n",
+        tags=TAGS,
+    )
+    template = cloud.put_template(template_request, existing=None)
+    changed = replace(template_request, client_token="blue-0123456789_t2", user_data="#!/bin/sh\n:\n")
+    template = cloud.put_template(changed, existing=template.id)
+    cloud.instance_types(["c5.large"])
+    now = datetime.now(UTC)
+    request = FleetRequest(
+        client_token="blue-0123456789_f1",
+        template=template,
+        overrides=tuple(Override("c5.large", subnet, None) for subnet in cloud.subnet_zones(subnets)),
+        target=4,
+        allocation_strategy="priceCapacityOptimized",
+        valid_from=now,
+        valid_until=now + timedelta(hours=8),
+        fleet_role=f"arn:aws:iam::{ACCOUNT}:role/{fleet_role_name(REGION)}",
+        tags=TAGS,
+    )
+    fleet = cloud.request_fleet(cloud.encode_fleet(request))
+    aws.tick()
+    aws.tick()
+    cloud.fleet_trouble(fleet, now)
+    cloud.cancel_open_requests([each.id for each in cloud.open_requests([fleet])])
+    cloud.terminate([each.id for each in cloud.instances(POOL)])
+    cloud.cancel_fleets([each.id for each in cloud.fleets(POOL)], terminate=True)
+    cloud.delete_template(template.id)
+
+
+@pytest.fixture
+def region(aws: LocalCloud, tmp_path: Any) -> AwsRegion:
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = hush\n")
+    who_set_up, daemon = (AwsRegion(REGION, endpoint=aws.url, credentials_file=str(file)) for _ in range(2))
+    build(stacks(who_set_up), FLEET_ROLE, {}, pause=aws.tick)
+    return daemon
+
+
+def test_an_annex_lives_and_ends_within_the_daily_policy(
+    aws: LocalCloud, region: AwsRegion, guard: Callable[[str], Guard]
+) -> None:
+    watching = guard(POOL)
+    live_and_end(aws, ec2_cloud(region), watching.subnets())
+    assert watching.refused == []
+    assert watching.seen >= {"RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
+
+
+def test_a_bundle_is_kept_within_the_daily_policy(
+    aws: LocalCloud, region: AwsRegion, guard: Callable[[str], Guard]
+) -> None:
+    watching = guard(POOL)
+    bundles, key = bundle_store(region, BUCKET), bundle_key("blue-0123456789")
+    bundles.put(key, b"x", TAGS)
+    bundles.url(key, expires_in=60)
+    bundles.delete(key)
+    assert (watching.refused, watching.seen) == ([], {"PutObject", "GetObject", "DeleteObject"})
+
+
+def test_with_another_pool_s_policy_nothing_of_it_may_be_made_or_ended(
+    aws: LocalCloud, region: AwsRegion, guard: Callable[[str], Guard]
+) -> None:
+    watching = guard("ap.elsewhere.org")
+    live_and_end(aws, ec2_cloud(region), watching.subnets())
+    assert {action for action, _, _ in watching.refused} == {
+        "ec2:CancelSpotFleetRequests",
+        "ec2:CreateLaunchTemplate",
+        "ec2:CreateLaunchTemplateVersion",
+        "ec2:CreateTags",
+        "ec2:DeleteLaunchTemplate",
+        "ec2:RequestSpotFleet",
+        "ec2:RunInstances",
+        "ec2:TerminateInstances",
+    }

@@ -1,0 +1,73 @@
+"""Where calls go, and whose credentials sign them."""
+
+from pathlib import Path
+
+import pytest
+from types_boto3_s3 import S3Client
+
+from annex_core.adapters.aws_errors import aws_call
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.errors import NotPermitted
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> str:
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = AKIAOFTHEFILE\naws_secret_access_key = hush\n")
+    return str(file)
+
+
+def signer(client: S3Client) -> str:
+    """The access key that a presigned URL names."""
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})
+    return url.partition("X-Amz-Credential=")[2].partition("%2F")[0]
+
+
+def test_a_credentials_file_wins_over_the_environment(credentials: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    assert signer(AwsRegion("us-east-2", credentials_file=credentials).s3()) == "AKIAOFTHEFILE"
+
+
+def test_credentials_renewed_in_the_file_sign_the_next_call(credentials: str) -> None:
+    region = AwsRegion("us-east-2", credentials_file=credentials)
+    client = region.s3()
+    assert signer(client) == "AKIAOFTHEFILE"
+    new = Path(credentials).with_suffix(".new")
+    new.write_text("[default]\naws_access_key_id = AKIARENEWED\naws_secret_access_key = hush\n")
+    new.replace(credentials)
+    assert signer(client) == "AKIARENEWED"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[other]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = x\n"], ids=["empty", "other profile"]
+)
+def test_a_file_without_the_default_profile_is_not_permitted_by_name(credentials: str, text: str) -> None:
+    Path(credentials).write_text(text)
+    with pytest.raises(NotPermitted, match="credentials can't be read or has no profile"), aws_call("PutObject"):
+        signer(AwsRegion("us-east-2", credentials_file=credentials).s3())
+
+
+def test_a_file_that_lacks_the_secret_is_not_permitted(credentials: str) -> None:
+    Path(credentials).write_text("[default]\naws_access_key_id = AKIAOFTHEFILE\n")
+    with pytest.raises(NotPermitted, match="aws_secret_access_key"), aws_call("PutObject"):
+        signer(AwsRegion("us-east-2", credentials_file=credentials).s3())
+
+
+def test_without_a_file_boto3_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    assert signer(AwsRegion("us-east-2").s3()) == "AKIAOFTHEENVIRONMENT"
+
+
+def test_all_services_answer_at_the_endpoint_that_stands_in_for_aws(credentials: str) -> None:
+    region = AwsRegion("us-east-2", endpoint="http://172.31.240.1:4566", credentials_file=credentials)
+    clients = (region.ec2_reader(), region.ec2_writer(), region.ssm(), region.s3())
+    assert {client.meta.endpoint_url for client in clients} == {"http://172.31.240.1:4566"}
+
+
+def test_nobody_waits_longer_than_the_daemon_can(credentials: str) -> None:
+    region = AwsRegion("us-east-2", credentials_file=credentials)
+    for client in (region.ec2_reader(), region.ec2_writer(), region.ssm(), region.s3()):
+        timeouts = vars(client.meta.config)
+        assert (timeouts["connect_timeout"], timeouts["read_timeout"]) == (3, 20)

@@ -1,0 +1,395 @@
+"""
+The boot script as a process, between a metadata service on loopback and an HTCondor that only pretends.
+
+Never as root: it would power this machine off. What it does as root alone is shown by an instance that only believes to
+be, where every program that needs root is a stand-in.
+"""
+
+import http.server
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from annex_core.bundle.build import ExecutionPoint, bundle, user_data
+from annex_core.model.names import AnnexKey
+from annex_core.model.tags import stamp
+
+NOBODY = 65534
+HOUR = timedelta(hours=1)
+ASKED = "last minute of the lease: jobs are asked to leave"
+LEASE_TAG = "tags/instance/htcondor:LeaseEnds"
+
+
+class Metadata(http.server.ThreadingHTTPServer):
+    """IMDSv2 and the bundle, as the one instance of this test sees them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.bundle: bytes | None = None
+        self.items = {
+            "instance-id": "i-0123456789abcdef0",
+            "instance-type": "m7i-flex.large",
+            "placement/availability-zone": "us-east-2a",
+        }
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    server: Metadata
+
+    def do_PUT(self) -> None:
+        self._answer(b"imds-token" if self.path == "/latest/api/token" else None)
+
+    def do_GET(self) -> None:
+        item = self.server.items.get(self.path.removeprefix("/latest/meta-data/"))
+        if self.path == "/bundle?signed=1&so=2":
+            self._answer(self.server.bundle)
+        elif self.headers.get("X-aws-ec2-metadata-token") == "imds-token" and item is not None:
+            self._answer(item.encode())
+        else:
+            self._answer(None)
+
+    def _answer(self, body: bytes | None) -> None:
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Instance:
+    """One boot, into a folder that stands for the machine."""
+
+    def __init__(self, folder: Path, metadata: Metadata) -> None:
+        self.folder = folder
+        self.metadata = metadata
+        self.config = folder / "config.d"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.now = datetime.now(UTC)
+        annex = ExecutionPoint(
+            key=AnnexKey("alice", "blue"),
+            project="photons",
+            route="aws",
+            collector="ap.pool.test",
+            trust_domain="pool.test",
+            idle_timeout=timedelta(minutes=5),
+            lease_ends=self.now + HOUR,
+            hourly_prices={"m7i-flex.large": Decimal("0.0961")},
+        )
+        metadata.bundle = bundle(annex, token="the-token", config_dir={"70-site.config": b"SITE = 1\n"})
+        self.program("condor_config_val", f"echo /usr/share/condor/config.d, {self.config}")
+
+    def program(self, name: str, script: str) -> None:
+        path = self.folder / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def pretend_root(self) -> Path:
+        """Make the script believe that it is root; the folder whose programs cloud-init runs at each boot."""
+        self.program("id", "echo 0")
+        for name in ("ip", "iptables", "ip6tables", "nft"):
+            self.program(name, "")
+        self.program("setpriv", "exit 7")  # curl's status where nobody answers
+        # A power-off ends all at once, and is tried by no other program here.
+        self.program("systemctl", 'echo "systemctl $*"\n[ "$1" != poweroff ] || kill -KILL 0')
+        self.program("poweroff", "kill -KILL 0")
+        self.program("shutdown", "kill -KILL 0")
+        scripts = self.folder / "cloud" / "scripts" / "per-boot"
+        scripts.mkdir(parents=True)
+        return scripts
+
+    def boot(
+        self,
+        master: str,
+        *,
+        lease_ends: datetime | None = None,
+        ends_at_latest: datetime | None = None,
+        within: int = 300,
+        metadata: str | None = None,
+    ) -> "Instance":
+        """Run the script; *master* is what condor_master does here, as shell."""
+        # Like a daemon of HTCondor, and unlike a shell, it doesn't care which signals it was started without.
+        self.program("condor_master", f"exec env --default-signal {self.folder / 'bin' / 'master'}")
+        self.program("master", f"trap '' HUP\necho stand-in runs\n{master}")
+        text = user_data(
+            url=f"{self.metadata.url}/bundle?signed=1&so=2",
+            lease_ends=lease_ends or self.now + HOUR,
+            ends_at_latest=ends_at_latest or self.now + 24 * HOUR,
+        )
+        script = self.folder / "user-data"
+        text = text.replace("/var/lib/cloud", str(self.folder / "cloud"))
+        script.write_text(text.replace("BUNDLE_WITHIN=300\n", f"BUNDLE_WITHIN={within}\n"))
+        someone = NOBODY if os.getuid() == 0 else None
+        if someone:
+            for path in [self.folder, *self.folder.rglob("*")]:
+                os.chown(path, someone, someone)
+        with self.console_file.open("wb") as console:
+            self.process = subprocess.Popen(
+                ["sh", str(script)],
+                cwd=self.folder,
+                env={
+                    "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+                    "TMPDIR": str(self.folder),
+                    "ANNEX_METADATA": metadata or self.metadata.url,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=someone,
+                group=someone,
+                extra_groups=[] if someone else None,
+            )
+        return self
+
+    @property
+    def console_file(self) -> Path:
+        return self.folder / "console"
+
+    def console(self) -> str:
+        return self.console_file.read_text()
+
+    def end(self, within: float) -> str:
+        """Wait until the script has ended, which is a power-off where there is power; what it printed."""
+        assert self.process
+        self.process.wait(within)
+        return self.console()
+
+    def wait_for(self, what: Callable[[], bool], within: float = 15) -> None:
+        end = time.monotonic() + within
+        while not what():
+            if time.monotonic() > end:
+                raise TimeoutError(self.console())
+            time.sleep(0.05)
+
+    def survivors(self) -> list[str]:
+        """Processes of this boot that are still there; its session is its own."""
+        assert self.process
+        command = ["ps", "-o", "stat=,args=", "-s", str(self.process.pid)]
+        ps = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [line for line in ps.stdout.splitlines() if not line.startswith("Z")]
+
+
+@pytest.fixture
+def metadata() -> Iterator[Metadata]:
+    server = Metadata()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def instance(metadata: Metadata) -> Iterator[Instance]:
+    folder = Path(tempfile.mkdtemp(prefix="annex-boot-"))  # pytest's own is closed to nobody
+    made = Instance(folder, metadata)
+    yield made
+    if made.process:
+        if made.process.poll() is None:
+            os.killpg(made.process.pid, signal.SIGKILL)
+        made.process.wait()
+    shutil.rmtree(folder)
+
+
+def test_when_the_master_ends_for_lack_of_work_so_does_the_instance(instance: Instance) -> None:
+    said = instance.boot("exit 0").end(within=15)
+    assert "powering off: condor_master has ended (status 0)" in said
+    assert instance.survivors() == []
+
+
+def test_a_master_that_crashes_ends_the_instance_too(instance: Instance) -> None:
+    assert "condor_master has ended (status 44)" in instance.boot("exit 44").end(within=15)
+
+
+def test_the_bundle_is_where_this_htcondor_reads_configuration_before_the_master_starts(instance: Instance) -> None:
+    instance.boot("ls config.d").end(within=15)
+    names = {"49ec2-instance.config", "60-annex.config", "70-site.config", "annex-tokens"}
+    assert names <= set(instance.console().splitlines())
+
+
+def test_the_token_can_be_read_by_its_owner_alone(instance: Instance) -> None:
+    instance.boot("exit 0").end(within=15)
+    modes = [(instance.config / path).stat().st_mode & 0o777 for path in ("annex-tokens", "annex-tokens/annex")]
+    assert modes == [0o700, 0o600]
+
+
+def test_the_slots_are_told_which_instance_they_are(instance: Instance) -> None:
+    instance.boot("exit 0").end(within=15)
+    assert (instance.config / "49ec2-instance.config").read_text().splitlines() == [
+        'EC2InstanceID = "i-0123456789abcdef0"',
+        'EC2InstanceType = "m7i-flex.large"',
+        "STARTD_NAME = i-0123456789abcdef0",
+        "AnnexHourlyPrice = $(AnnexPrice_m7i_flex_large)",
+        f"AnnexTokens = {instance.config}/annex-tokens",
+    ]
+
+
+def test_without_its_bundle_it_ends_in_the_time_it_has_and_starts_nothing(instance: Instance) -> None:
+    instance.metadata.bundle = None
+    said = instance.boot("exec sleep 1000", within=1).end(within=20)
+    assert "powering off: no bundle after 1 s" in said
+    assert "stand-in runs" not in said
+
+
+def test_a_bundle_that_is_no_archive_is_asked_for_again(instance: Instance) -> None:
+    whole, instance.metadata.bundle = instance.metadata.bundle, b"<Error>SlowDown</Error>"
+    instance.boot("exit 0")
+    instance.wait_for(lambda: "not in gzip format" in instance.console())
+    instance.metadata.bundle = whole
+    assert "stand-in runs" in instance.end(within=20)
+
+
+def test_a_step_that_fails_ends_the_instance(instance: Instance) -> None:
+    instance.program("condor_config_val", "exit 1")
+    said = instance.boot("exec sleep 1000").end(within=15)
+    assert "a step of the boot script failed" in said
+    assert "stand-in runs" not in said
+
+
+def test_a_metadata_address_that_it_can_not_close_ends_it_before_the_master_starts(
+    instance: Instance, metadata: Metadata
+) -> None:
+    elsewhere = metadata.url.replace("127.0.0.1", "localhost")
+    said = instance.boot("exec sleep 1000", metadata=elsewhere).end(within=15)
+    assert "powering off: only root can close the metadata address" in said
+    assert "stand-in runs" not in said
+
+
+def test_a_rehearsal_without_root_says_that_metadata_stays_open(instance: Instance) -> None:
+    assert "metadata stays open" in instance.boot("exit 0").end(within=15)
+
+
+def test_jobs_are_asked_to_leave_before_the_lease_ends(instance: Instance) -> None:
+    said = instance.boot(
+        "trap 'echo heard; kill $!; exit 0' TERM; sleep 1000 & wait", lease_ends=instance.now + timedelta(seconds=30)
+    ).end(within=25)
+    assert "heard\n" in said
+    assert "condor_master has ended (status 0)" in said
+
+
+def test_at_the_end_of_the_lease_a_master_that_does_not_listen_ends_all_the_same(instance: Instance) -> None:
+    said = instance.boot("trap '' TERM QUIT; exec sleep 1000", lease_ends=instance.now + timedelta(seconds=8)).end(
+        within=30
+    )
+    assert "the lease has ended" in said
+    assert instance.survivors() == []
+
+
+def test_a_lease_that_was_moved_nearer_by_its_tag_ends_then(instance: Instance) -> None:
+    instance.metadata.items[LEASE_TAG] = stamp(instance.now + timedelta(seconds=4))
+    assert "the lease has ended" in instance.boot("exec sleep 1000").end(within=20)
+
+
+def test_a_lease_that_was_extended_by_its_tag_goes_on(instance: Instance) -> None:
+    instance.metadata.items[LEASE_TAG] = stamp(instance.now + HOUR)
+    said = instance.boot("sleep 8", lease_ends=instance.now + timedelta(seconds=4)).end(within=20)
+    assert ASKED not in said
+    assert "condor_master has ended (status 0)" in said
+
+
+def test_no_tag_extends_a_lease_past_the_outer_bound(instance: Instance) -> None:
+    instance.metadata.items[LEASE_TAG] = stamp(instance.now + HOUR)
+    said = instance.boot("exec sleep 1000", ends_at_latest=instance.now + timedelta(seconds=4)).end(within=20)
+    assert "the lease has ended" in said
+
+
+@pytest.mark.parametrize("tag", ["", "soon", "2026-13-45T99:00:00Z", "2026-11-21"])
+def test_a_lease_tag_that_is_no_moment_means_the_outer_bound(instance: Instance, tag: str) -> None:
+    instance.metadata.items[LEASE_TAG] = tag
+    instance.boot("exec sleep 1000", lease_ends=instance.now + HOUR, ends_at_latest=instance.now + 2 * HOUR)
+    bound = int((instance.now + 2 * HOUR).timestamp())
+    lease = instance.config / "61-annex-lease.config"
+    instance.wait_for(lambda: lease.exists() and lease.read_text() == f"AnnexLeaseEnds = {bound}\n")
+
+
+def test_a_lease_tag_that_disappears_leaves_the_last_one_seen_in_force(instance: Instance) -> None:
+    instance.metadata.items[LEASE_TAG] = stamp(instance.now + timedelta(seconds=66))
+    instance.boot("exec sleep 1000")
+    instance.wait_for(lambda: "the lease is tagged" in instance.console())
+    del instance.metadata.items[LEASE_TAG]
+    assert ASKED in instance.end(within=20)
+
+
+def test_the_slot_ad_follows_the_lease_by_a_reconfig_of_the_master(instance: Instance) -> None:
+    ends = instance.now + 2 * HOUR
+    instance.metadata.items[LEASE_TAG] = stamp(ends)
+    instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
+    instance.wait_for(lambda: f"AnnexLeaseEnds = {int(ends.timestamp())}\n" in instance.console())
+
+
+def test_told_to_end_it_takes_the_master_along(instance: Instance) -> None:
+    instance.boot("trap 'echo fast shutdown; kill $!; exit 0' QUIT; echo listening; sleep 1000 & wait")
+    instance.wait_for(lambda: "listening" in instance.console())
+    assert instance.process
+    instance.process.terminate()
+    assert "fast shutdown" in instance.end(within=15)
+
+
+def test_no_secret_shows_in_the_arguments_of_a_process_or_on_the_console(instance: Instance) -> None:
+    instance.program("curl", 'echo "curl $*" >&2; exec /usr/bin/curl "$@"')
+    said = instance.boot("exit 0").end(within=15)
+    assert "curl -fsS" in said
+    assert "signed=1" not in said
+    assert "the-token" not in said
+
+
+def test_the_images_own_condor_is_stopped_before_the_annexs_starts(instance: Instance) -> None:
+    instance.pretend_root()
+    said = instance.boot("exit 0").end(within=15)
+    assert said.index("systemctl stop condor") < said.index("stand-in runs")
+
+
+def test_an_image_without_a_condor_of_its_own_has_nothing_stopped(instance: Instance) -> None:
+    instance.pretend_root()
+    instance.program("systemctl", '[ "$1" != is-active ] || exit 3\necho "systemctl $*"\nkill -KILL 0')
+    said = instance.boot("exit 0").end(within=15)
+    assert "systemctl stop" not in said
+    assert "stand-in runs" in said
+
+
+def test_a_machine_that_ends_powers_off(instance: Instance) -> None:
+    instance.pretend_root()
+    said = instance.boot("exit 0").end(within=15)
+    assert said.endswith("powering off: condor_master has ended (status 0)\nsystemctl poweroff\n")
+
+
+def test_from_its_first_boot_on_a_machine_is_set_to_power_off_at_the_next(instance: Instance) -> None:
+    scripts = instance.pretend_root()
+    instance.metadata.bundle = None
+    instance.boot("exec sleep 1000", within=0).end(within=15)
+    (script,) = scripts.iterdir()
+    again = subprocess.run(
+        [script],
+        env={"PATH": str(instance.folder / "bin")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert again.stdout == "systemctl poweroff\n"
+
+
+@pytest.mark.parametrize("status", [0, 28], ids=["it answers", "it may yet answer"])
+def test_a_metadata_address_that_is_not_refused_to_jobs_ends_it_before_the_master_starts(
+    instance: Instance, status: int
+) -> None:
+    instance.pretend_root()
+    instance.program("setpriv", f"exit {status}")  # curl's, when asked as nobody
+    said = instance.boot("exec sleep 1000").end(within=15)
+    assert "powering off: the metadata address stays open to jobs" in said
+    assert "stand-in runs" not in said

@@ -1,0 +1,201 @@
+"""Stand-ins for what the daemon reaches through its ports, as simple as each port allows."""
+
+import json
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from functools import partial
+
+from annex_core.errors import OutcomeUnknown
+from annex_core.model.supply import Fleet
+from annex_core.ports import TemplateRef
+from tests.unit.world import NOW, TYPES
+
+
+class AtOnce(Executor):
+    """Carries a task out before submit() returns."""
+
+    def submit(self, task, /, *given, **named):
+        done = Future()
+        _carry_out(done, partial(task, *given, **named))
+        return done
+
+
+class Hangs(Executor):
+    """Carries nothing out before it is told to go on."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, task, /, *given, **named):
+        later = Future()
+        self.waiting.append((later, partial(task, *given, **named)))
+        return later
+
+    def go_on(self):
+        waiting, self.waiting = self.waiting, []
+        for later, task in waiting:
+            _carry_out(later, task)
+
+
+def _carry_out(future, task):
+    try:
+        future.set_result(task())
+    except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+        future.set_exception(error)
+
+
+class FakeCloud:
+    """A region whose fleets never launch anything; errors to raise are queued by the method's name."""
+
+    def __init__(self):
+        self.listed_instances = []
+        self.listed_fleets = []
+        self.zones = {}
+        self.requests = []
+        self.documents = []
+        self.templates = []
+        self.deleted = []
+        self.cancelled = []
+        self.closed = []
+        self.terminated = []
+        self.errors = {}
+        self.loses_answers = 0
+        self.trouble = None
+
+    def _may_fail(self, method):
+        if self.errors.get(method):
+            raise self.errors[method].pop(0)
+
+    def instances(self, pool):
+        self._may_fail("instances")
+        return list(self.listed_instances)
+
+    def fleets(self, pool):
+        return list(self.listed_fleets)
+
+    def open_requests(self, fleets):
+        return []
+
+    def resolve_image(self, image):
+        return image
+
+    def subnet_zones(self, subnets):
+        return {subnet: self.zones.get(subnet, f"zone-of-{subnet}") for subnet in subnets}
+
+    def instance_types(self, names):
+        return {name: TYPES[name] for name in names if name in TYPES}
+
+    def put_template(self, request, *, existing):
+        self._may_fail("put_template")
+        self.templates.append((request, existing))
+        return TemplateRef("lt-1", len(self.templates))
+
+    def encode_fleet(self, request):
+        self.requests.append(request)
+        return json.dumps(
+            {
+                "token": request.client_token,
+                "target": request.target,
+                "version": request.template.version,
+                "subnets": [each.subnet for each in request.overrides],
+                "tags": dict(request.tags),
+            }
+        )
+
+    def request_fleet(self, document):
+        self._may_fail("request_fleet")
+        self.documents.append(document)
+        asked = json.loads(document)
+        known = {fleet.client_token: fleet for fleet in self.listed_fleets}
+        if asked["token"] not in known:
+            made = Fleet(f"sfr-{len(known)}", "active", asked["token"], asked["target"], 0.0, NOW, None, asked["tags"])
+            self.listed_fleets.append(made)
+            known[made.client_token] = made
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise OutcomeUnknown("no answer")
+        return known[asked["token"]].id
+
+    def cancel_fleets(self, ids, *, terminate):
+        self.cancelled += ids
+        self.listed_fleets = [
+            replace(fleet, state="cancelled") if fleet.id in ids else fleet for fleet in self.listed_fleets
+        ]
+        return {}
+
+    def cancel_open_requests(self, ids):
+        self.closed += ids
+
+    def terminate(self, ids):
+        self.terminated += ids
+        self.listed_instances = [each for each in self.listed_instances if each.id not in ids]
+        return {}
+
+    def delete_template(self, template):
+        self.deleted.append(template)
+
+    def fleet_trouble(self, fleet, since):
+        return self.trouble
+
+
+class FakeStore:
+    def __init__(self):
+        self.objects = {}
+        self.tags = {}
+        self.error = None
+        self.tries = 0
+
+    def put(self, key, content, tags):
+        self.tries += 1
+        if self.error:
+            raise self.error
+        self.objects[key] = content
+        self.tags[key] = tags
+
+    def url(self, key, *, expires_in):
+        return f"https://bucket.example/{key}?for={expires_in}"
+
+    def delete(self, key):
+        self.objects.pop(key, None)
+
+
+class FakeQueue:
+    def __init__(self):
+        self.groups = []
+        self.jobs = {}
+        self.said = []
+        self.error = None
+        self.jobs_error = None
+
+    def demand(self, now):
+        if self.error:
+            raise self.error
+        return list(self.groups)
+
+    def counts(self):
+        if self.jobs_error:
+            raise self.jobs_error
+        return dict(self.jobs)
+
+    def say(self, key, sentence):
+        self.said.append((key, sentence))
+
+
+class FakeSlots:
+    def __init__(self):
+        self.advertised = []
+        self.error = None
+
+    def slots(self):
+        if self.error:
+            raise self.error
+        return list(self.advertised)
+
+
+class FakeTokens:
+    def __init__(self):
+        self.issued = []
+
+    def issue(self, identity, lifetime_s):
+        self.issued.append((identity, lifetime_s))
+        return f"token of {identity}"

@@ -1,0 +1,177 @@
+"""What check-setup finds, out of what AWS told."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from annex_core.account.checks import (
+    PUBLIC_ACCESS,
+    BucketFacts,
+    Finding,
+    GroupFacts,
+    Place,
+    RoleFacts,
+    check_bucket,
+    check_groups,
+    check_role,
+    check_service_roles,
+    check_stack,
+)
+from annex_core.account.components import BUCKET
+from annex_core.account.stacks import Stack
+
+PLACE = Place("aws", "123456789012", "us-east-2")
+NAME = "condor-annex-123456789012-us-east-2"
+ARNS = [f"arn:aws:s3:::{NAME}", f"arn:aws:s3:::{NAME}/*"]
+DENY: dict[str, Any] = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": ARNS,
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+GOOD_BUCKET = BucketFacts(frozenset(PUBLIC_ACCESS), "AES256", {"Statement": [DENY]}, 8)
+POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2SpotFleetTaggingRole"
+
+
+def trusting(*principals: object) -> dict[str, Any]:
+    return {"Statement": [{"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"} for who in principals]}
+
+
+SPOT_FLEET = {"Service": "spotfleet.amazonaws.com"}
+GOOD_ROLE = RoleFacts(trusting(SPOT_FLEET), frozenset({POLICY}), frozenset())
+
+
+def bad(findings: Any) -> Finding:
+    """The one that is bad."""
+    [found] = [finding for finding in findings if not finding.good]
+    assert isinstance(found, Finding)
+    return found
+
+
+def test_a_good_bucket_has_nothing_bad() -> None:
+    assert [finding.good for finding in check_bucket(GOOD_BUCKET, PLACE)] == [True] * 4
+
+
+@pytest.mark.parametrize("missing", PUBLIC_ACCESS)
+def test_a_bucket_that_could_be_made_public_is_bad(missing: str) -> None:
+    facts = replace(GOOD_BUCKET, public_access_blocked=GOOD_BUCKET.public_access_blocked - {missing})
+    assert f"aws s3api put-public-access-block --bucket {NAME}" in bad(check_bucket(facts, PLACE)).cure
+
+
+def test_a_bucket_without_encryption_is_bad() -> None:
+    assert "put-bucket-encryption" in bad(check_bucket(replace(GOOD_BUCKET, encryption=None), PLACE)).cure
+
+
+def test_a_key_of_the_site_s_own_is_as_good() -> None:
+    assert all(finding.good for finding in check_bucket(replace(GOOD_BUCKET, encryption="aws:kms"), PLACE))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {},
+        {"Statement": [DENY | {"Effect": "Allow"}]},
+        {"Statement": [DENY | {"Action": "s3:GetObject"}]},
+        {"Statement": [DENY | {"Resource": ARNS[1]}]},
+        {"Statement": [DENY | {"Principal": {"AWS": "arn:aws:iam::123456789012:user/alice"}}]},
+        {"Statement": [{key: value for key, value in DENY.items() if key != "Condition"}]},
+        {"Statement": [DENY | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}]},
+    ],
+    ids=["none", "allows", "one action", "objects alone", "one user", "everything", "the other way round"],
+)
+def test_a_bucket_that_answers_without_tls_is_bad(policy: dict[str, Any]) -> None:
+    finding = bad(check_bucket(replace(GOOD_BUCKET, policy=policy), PLACE))
+    cure = json.loads(finding.cure.partition("--policy '")[2].rstrip("'"))
+    assert all(again.good for again in check_bucket(replace(GOOD_BUCKET, policy=cure), PLACE))
+
+
+@pytest.mark.parametrize("days", [None, 7, 365])
+def test_objects_that_go_too_soon_or_stay_are_bad(days: int | None) -> None:
+    facts = replace(GOOD_BUCKET, expires_days=days)
+    assert "put-bucket-lifecycle-configuration" in bad(check_bucket(facts, PLACE)).cure
+
+
+def test_a_bucket_that_is_not_there_is_for_setup_to_make() -> None:
+    assert bad(check_bucket(None, PLACE)).cure == "condor_annex setup -regions us-east-2"
+
+
+def test_a_good_role_has_nothing_bad() -> None:
+    assert [finding.good for finding in check_role(GOOD_ROLE, PLACE)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("principals", "named"),
+    [
+        ([], "nobody"),
+        ([SPOT_FLEET, {"AWS": "arn:aws:iam::123456789012:root"}], "arn:aws:iam::123456789012:root"),
+        (["*"], "*"),
+        ([{"Service": ["spotfleet.amazonaws.com", "ec2.amazonaws.com"]}], "ec2.amazonaws.com"),
+    ],
+    ids=["nobody", "an account", "the world", "another service"],
+)
+def test_a_role_lent_to_others_is_bad(principals: list[object], named: str) -> None:
+    finding = bad(check_role(replace(GOOD_ROLE, trust=trusting(*principals)), PLACE))
+    assert named in finding.says
+    assert finding.cure.startswith("aws iam update-assume-role-policy --role-name condor-annex-fleet-us-east-2 ")
+    cure = json.loads(finding.cure.partition("--policy-document '")[2].rstrip("'"))
+    assert all(again.good for again in check_role(replace(GOOD_ROLE, trust=cure), PLACE))
+
+
+def test_a_role_without_its_policy_is_bad() -> None:
+    finding = bad(check_role(replace(GOOD_ROLE, attached=frozenset()), PLACE))
+    assert finding.cure.startswith("aws iam attach-role-policy")
+
+
+@pytest.mark.parametrize(
+    ("facts", "cure"),
+    [
+        (replace(GOOD_ROLE, attached=frozenset({POLICY, "arn:aws:iam::aws:policy/AdministratorAccess"})), "detach"),
+        (replace(GOOD_ROLE, inline=frozenset({"more"})), "delete"),
+    ],
+    ids=["attached", "inline"],
+)
+def test_a_role_with_more_than_it_needs_is_bad(facts: RoleFacts, cure: str) -> None:
+    assert bad(check_role(facts, PLACE)).cure.startswith(f"aws iam {cure}-role-policy")
+
+
+def test_a_role_that_is_not_there_is_for_setup_to_make() -> None:
+    assert bad(check_role(None, PLACE)).cure == "condor_annex setup -regions us-east-2"
+
+
+def test_a_group_without_inbound_rules_is_good() -> None:
+    assert [finding.good for finding in check_groups([GroupFacts("sg-1", ())], PLACE)] == [True]
+
+
+def test_every_inbound_rule_is_bad_and_named() -> None:
+    findings = list(check_groups([GroupFacts("sg-1", ("tcp 22 from 0.0.0.0/0", "everything from ::/0"))], PLACE))
+    assert [finding.good for finding in findings] == [False, False]
+    assert findings[0].says == "sg-1 lets in tcp 22 from 0.0.0.0/0"
+    assert "revoke-security-group-ingress --region us-east-2 --group-id sg-1" in findings[0].cure
+
+
+def test_a_group_that_is_not_there_is_for_setup_to_make() -> None:
+    assert bad(check_groups([], PLACE)).cure == "condor_annex setup -regions us-east-2"
+
+
+def test_a_missing_service_role_is_bad() -> None:
+    finding = bad(check_service_roles(["spot.amazonaws.com"]))
+    assert finding.cure == "aws iam create-service-linked-role --aws-service-name spotfleet.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("stack", "good"),
+    [
+        (None, False),
+        (Stack("id", "CREATE_COMPLETE", BUCKET.digest()), True),
+        (Stack("id", "CREATE_COMPLETE", "another"), False),
+        (Stack("id", "CREATE_IN_PROGRESS", BUCKET.digest()), False),
+        (Stack("id", "ROLLBACK_COMPLETE", BUCKET.digest()), False),
+    ],
+    ids=["none", "ours", "another version's", "in progress", "failed"],
+)
+def test_a_stack_is_good_when_setup_would_leave_it(stack: Stack | None, good: bool) -> None:
+    finding = check_stack(BUCKET, stack, PLACE)
+    assert (finding.good, bool(finding.cure)) == (good, not good)

@@ -1,0 +1,107 @@
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from annex_core.adapters.journal import Journal, Template
+from annex_core.errors import JournalBroken
+from annex_core.model.annex import LaunchState
+from tests.unit.world import NOW, annex, known, launch
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "annexd" / "journal.db"
+
+
+@pytest.fixture
+def journal(path):
+    opened = Journal(path)
+    yield opened
+    opened.close()
+
+
+def test_what_is_written_is_read_back_whole_by_the_next_daemon(journal, path):
+    journal.begin(annex())
+    asked = launch(state=LaunchState.INTENDED, fleet=None)
+    journal.intend(asked, "{}")
+    journal.remember([known("i-1", joined=NOW)])
+    journal.close()
+    again = Journal(path)
+    assert again.annexes() == (annex(),)
+    assert again.launches([annex()]) == (asked,)
+    assert again.instances([annex()]) == (known("i-1", joined=NOW),)
+    again.close()
+
+
+def test_the_document_of_an_unanswered_launch_comes_back_byte_for_byte(journal):
+    journal.begin(annex())
+    asked = launch(state=LaunchState.INTENDED, fleet=None)
+    journal.intend(asked, '{"ü": 1}')
+    assert journal.unanswered() == ((asked, '{"ü": 1}'),)
+
+
+def test_an_answered_launch_is_not_unanswered(journal):
+    journal.begin(annex())
+    journal.intend(launch(state=LaunchState.INTENDED, fleet=None), "{}")
+    journal.settle("t1", LaunchState.REQUESTED, fleet="sfr-1")
+    assert journal.unanswered() == ()
+    assert journal.launches([annex()])[0].fleet == "sfr-1"
+
+
+def test_a_life_that_has_begun_is_not_begun_again(journal):
+    journal.begin(annex())
+    journal.begin(replace(annex(), started=NOW, lease_ends=NOW + timedelta(days=1)))
+    assert journal.annexes() == (annex(),)
+
+
+def test_a_new_life_does_not_inherit_the_launches_of_the_last(journal):
+    journal.begin(annex())
+    journal.intend(launch(), "{}")
+    journal.remember([known("i-1", gone=NOW)])
+    journal.finish(annex(), NOW + timedelta(minutes=1))
+    life = replace(annex(), started=NOW + timedelta(minutes=2))
+    journal.begin(life)
+    assert journal.annexes() == (life,)
+    assert journal.launches([life]) == ()
+    assert journal.instances([life]) == ()
+
+
+def test_finishing_forgets_the_template(journal):
+    journal.begin(annex())
+    journal.keep_template(Template(annex().id, "lt-1", 1, "bucket", "digest", NOW))
+    journal.finish(annex(), NOW)
+    assert journal.template(annex().id) is None
+
+
+def test_a_launch_is_closed_once(journal):
+    journal.begin(annex())
+    journal.intend(launch(), "{}")
+    journal.close_launch("t1", NOW)
+    journal.close_launch("t1", NOW + timedelta(hours=1))
+    assert journal.launches([annex()])[0].closed == NOW
+
+
+def test_a_file_that_is_no_journal_stops_the_daemon_with_a_sentence(path):
+    path.parent.mkdir()
+    path.write_text("not a database, and long enough to be looked at" * 100)
+    with pytest.raises(JournalBroken, match=str(path)):
+        Journal(path)
+
+
+def test_a_journal_of_a_newer_version_is_left_alone(path):
+    Journal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalBroken, match="version 99"):
+        Journal(path)
+
+
+def test_a_failing_write_leaves_nothing_half_written(journal):
+    journal.begin(annex())
+    journal.intend(launch(), "{}")
+    with pytest.raises(JournalBroken):
+        journal.intend(launch(), "{}")
+    assert len(journal.launches([annex()])) == 1

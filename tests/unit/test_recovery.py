@@ -1,0 +1,199 @@
+"""Answers of AWS that are late, lost or contradict an earlier one, and a journal that has gone through worse."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from annex_core.adapters.journal import Journal
+from annex_core.daemon.hands import Errand
+from annex_core.daemon.recovery import RESEND_FOR
+from annex_core.errors import JournalBroken, NotPermitted, Refused
+from annex_core.model.annex import LaunchState
+from annex_core.model.supply import OpenRequest
+from annex_core.planner.strangers import SETTLED
+from tests.unit.fakes import Hangs
+from tests.unit.test_provisioner import Daemon
+from tests.unit.world import NOW, REGION, ROUTE, annex, group, instance, launch
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    made = Daemon(tmp_path / "journal.db")
+    made.queue.groups = [group(idle=2)]
+    yield made
+    made.journal.close()
+
+
+def states(daemon):
+    return [each.state for each in daemon.journal.launches(daemon.journal.annexes())]
+
+
+def hide_fleets(daemon):
+    """EC2's listing lags behind; what it has is not shown until the returned function is called."""
+    daemon.cloud.fleets = lambda pool: []
+    return lambda: daemon.cloud.__dict__.pop("fleets")
+
+
+def test_a_refusal_of_a_second_sending_says_nothing_of_the_first(daemon):
+    daemon.cloud.loses_answers = 1
+    daemon.cycle()
+    hide_fleets(daemon)
+    daemon.cloud.errors["request_fleet"] = [NotPermitted("ExpiredToken")]
+    daemon.cycle(after=MINUTE)
+    assert states(daemon) == [LaunchState.INTENDED]
+
+
+def test_a_launch_given_up_as_lost_counts_again_when_a_listing_shows_it(daemon):
+    daemon.cloud.loses_answers = 1000
+    daemon.cycle()
+    show = hide_fleets(daemon)
+    daemon.queue.groups = []
+    daemon.cycle(after=RESEND_FOR + SETTLED)
+    assert states(daemon) == [LaunchState.LOST]
+    show()
+    daemon.cycle(after=MINUTE)
+    assert states(daemon) == [LaunchState.REQUESTED]
+
+
+def test_what_was_sent_a_last_time_is_not_lost_before_a_listing_can_show_it(daemon):
+    daemon.cloud.loses_answers = 1000
+    daemon.cycle()
+    hide_fleets(daemon)
+    daemon.cycle(after=RESEND_FOR - timedelta(seconds=1))
+    daemon.cycle(after=timedelta(seconds=2))
+    assert states(daemon) == [LaunchState.INTENDED]
+
+
+def test_nothing_is_sent_again_for_an_annex_whose_lease_has_ended(daemon):
+    daemon.queue.groups = [group(wishes=replace(group().wishes, lifetime=timedelta(minutes=20)))]
+    daemon.cloud.loses_answers = 1000
+    daemon.cycle()
+    hide_fleets(daemon)
+    daemon.cycle(after=20 * MINUTE)
+    assert len(daemon.cloud.documents) == 1
+
+
+def test_a_fleet_of_a_life_that_is_over_stops_no_cycle_and_is_ended(daemon):
+    """A listing showed it gone, the annex was finished, and the next listing shows it again."""
+    daemon.cycle()
+    daemon.queue.groups = []
+    show = hide_fleets(daemon)
+    daemon.cycle(after=ROUTE.lifetime)
+    assert daemon.journal.annexes() == ()
+    show()
+    end = daemon.cloud.cancel_fleets
+    daemon.cloud.cancel_fleets = lambda ids, terminate: dict.fromkeys(ids, "fleetRequestNotInCancellableState")
+    for _ in range(4):
+        daemon.cycle(after=SETTLED)
+    daemon.cloud.cancel_fleets = end
+    daemon.cycle(after=MINUTE)
+    assert daemon.cloud.cancelled == ["sfr-0"]
+    daemon.cycle(after=MINUTE)
+    assert daemon.journal.annexes() == ()
+
+
+def test_a_fleet_that_is_listed_without_its_token_is_taken_into_the_journal_once(daemon):
+    daemon.cycle()
+    daemon.cloud.listed_fleets = [replace(each, client_token="") for each in daemon.cloud.listed_fleets]
+    daemon.queue.groups = []
+    daemon.restart(keeping_journal=False)
+    for _ in range(6):
+        daemon.cycle(after=SETTLED)
+    assert len(daemon.journal.launches(daemon.journal.annexes())) == 1
+
+
+def test_a_machine_whose_tags_name_no_annex_does_not_stop_the_region_for_ever(daemon):
+    daemon.cloud.listed_instances = [
+        instance(tags={key: value for key, value in instance().tags.items() if key != "htcondor:Owner"})
+    ]
+    daemon.cycle()
+    assert len(daemon.cloud.documents) == 1
+
+
+def test_an_adopted_launch_keeps_the_price_that_the_journal_knows(tmp_path):
+    journal = Journal(tmp_path / "journal.db")
+    journal.begin(annex())
+    journal.intend(launch(state=LaunchState.LOST), "{}")
+    journal.adopt(launch(hourly_ceiling=None, types=()))
+    (kept,) = journal.launches(journal.annexes())
+    assert (kept.state, kept.hourly_ceiling) == (LaunchState.REQUESTED, launch().hourly_ceiling)
+    journal.close()
+
+
+def test_open_requests_that_were_cancelled_are_looked_at_again_before_the_launch_is_closed(daemon):
+    daemon.cycle()
+    daemon.queue.groups = []
+    still_open = [OpenRequest("sir-1", "sfr-0")]
+    daemon.cloud.open_requests = lambda fleets: still_open
+    daemon.cycle(after=MINUTE)
+    assert daemon.cloud.closed == ["sir-1"]
+    assert daemon.journal.launches(daemon.journal.annexes())[0].closed is None
+    still_open.clear()
+    daemon.cycle(after=MINUTE)
+    assert daemon.journal.launches(daemon.journal.annexes())[0].closed
+
+
+@pytest.mark.parametrize("error", [Refused("DependencyViolation"), NotPermitted("UnauthorizedOperation")])
+def test_a_template_that_may_not_be_deleted_keeps_no_annex_from_ending(daemon, error):
+    daemon.cycle()
+    daemon.queue.groups = []
+
+    def refuse(template):
+        raise error
+
+    daemon.cloud.delete_template = refuse
+    daemon.cycle(after=ROUTE.lifetime)
+    daemon.cycle(after=MINUTE)
+    assert daemon.journal.annexes() == ()
+
+
+def test_a_plan_that_waited_long_for_its_turn_is_not_carried_out(daemon):
+    launching = daemon.hung[REGION, Errand.LAUNCH] = Hangs()
+    daemon.cycle()
+    daemon.now += 30 * MINUTE
+    launching.go_on()
+    assert daemon.cloud.documents == []
+
+
+def test_a_failure_is_forgotten_when_what_failed_is_wanted_no_more(daemon):
+    daemon.store.error = NotPermitted("no bucket")
+    daemon.cycle()
+    daemon.queue.groups = []
+    daemon.cycle(after=MINUTE)
+    assert daemon.provisioner.standing.failures == {}
+
+
+def test_an_answer_that_cannot_be_read_silences_its_region_and_nothing_else(daemon):
+    def unreadable(pool):
+        raise KeyError("Placement")
+
+    daemon.cloud.instances = unreadable
+    daemon.cycle()
+    assert "does not answer" in daemon.last_said
+
+
+def test_a_commit_that_failed_does_not_lock_the_journal(tmp_path):
+    journal = Journal(tmp_path / "journal.db")
+
+    class FullDisk:
+        def __init__(self, db):
+            self.db, self.full = db, True
+
+        def __getattr__(self, name):
+            return getattr(self.db, name)
+
+        def execute(self, statement, *given):
+            if statement == "COMMIT" and self.full:
+                self.full = False
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.db.execute(statement, *given)
+
+    journal._db = FullDisk(journal._db)
+    with pytest.raises(JournalBroken):
+        journal.begin(annex(started=NOW))
+    assert journal.annexes() == ()
+    journal.close()

@@ -1,0 +1,100 @@
+from datetime import timedelta
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from annex_core.adapters.schemas import schema
+from annex_core.daemon.provisioner import Standing
+from annex_core.daemon.status import status
+from annex_core.model.demand import JobCounts
+from annex_core.model.names import AnnexKey
+from annex_core.model.snapshot import RegionView
+from annex_core.planner.plan import plan
+from tests.unit.world import ALICE, NOW, fleet, group, instance, known, launch, living, slot, snapshot
+
+BOB = AnnexKey("bob", "red")
+
+
+@pytest.fixture
+def standing():
+    """Alice has one machine up, one booting, one gone and one still to come; bob's job waits for a route."""
+    of = living(
+        [group(idle=2), group(key=BOB, route=None)],
+        counts={ALICE: JobCounts(idle=2, running=2)},
+        at=RegionView([instance(), instance("i-2")], [fleet(fulfilled=2.0)]),
+        launches=[launch(target=4)],
+        slots=[slot()],
+        known=[known("i-0", gone=NOW - timedelta(minutes=1), joined=NOW - timedelta(minutes=9))],
+    )
+    return Standing(of, plan(of), silent={"slots": "no answer"})
+
+
+def test_it_is_as_the_schema_says(standing):
+    Draft202012Validator(schema("status")).validate(status(standing, None, administrator=True))
+    Draft202012Validator(schema("status")).validate(status(None, None, administrator=True))
+
+
+def test_machines_are_counted_by_their_state_of_life(standing):
+    machines = status(standing, "alice", administrator=False)["annexes"][0]["instances"]
+    assert {name: machines[name] for name in ("asked", "pending", "booting", "joined", "gone")} == {
+        "asked": 4,
+        "pending": 1,
+        "booting": 1,
+        "joined": 1,
+        "gone": 1,
+    }
+
+
+def test_a_user_sees_nobody_elses_annexes_and_no_troubles(standing):
+    answer = status(standing, "bob", administrator=False)
+    assert [annex["owner"] for annex in answer["annexes"]] == ["bob"]
+    assert answer["troubles"] == []
+
+
+def test_an_administrator_reads_what_does_not_answer(standing):
+    assert status(standing, None, administrator=True)["troubles"] == ["slots: no answer"]
+
+
+def test_an_annex_that_waits_for_its_first_machine_says_why(standing):
+    (annex,) = status(standing, "bob", administrator=False)["annexes"]
+    assert annex["id"] is None
+    assert "job router" in annex["status"]
+
+
+def only(standing):
+    (annex,) = status(standing, None, administrator=True)["annexes"]
+    return annex
+
+
+@pytest.mark.parametrize(
+    "of", [snapshot([group(idle=3)]), living([group(idle=3)], at=RegionView())], ids=["new", "known"]
+)
+def test_what_is_asked_for_counts_at_once(of):
+    found = only(Standing(of, plan(of)))
+    machines = {name: found["instances"][name] for name in ("asked", "pending", "booting", "joined", "gone")}
+    assert machines == {"asked": 1, "pending": 1, "booting": 0, "joined": 0, "gone": 0}
+    assert "1 asked for" in found["status"]
+    assert found["fleets"] == []
+    Draft202012Validator(schema("status")).validate(status(Standing(of, plan(of)), None, administrator=True))
+
+
+def without_demand(groups=(), **given):
+    of = snapshot(groups, **given)
+    return Standing(of, plan(of))
+
+
+def test_jobs_of_an_annex_that_cannot_be_are_told_so_and_not_that_no_job_waits():
+    said = only(without_demand(counts={AnnexKey("alice", "../bad"): JobCounts(idle=3)}))["status"]
+    assert (
+        said == "No annex can be called '../bad': 1 to 37 letters, digits and dashes. Its jobs can't run; remove them."
+    )
+
+
+def test_where_idle_jobs_ask_for_no_machine_yet_it_does_not_say_that_no_job_waits():
+    said = only(without_demand(counts={ALICE: JobCounts(idle=3)}))["status"]
+    assert said == "Annex blue: its idle jobs ask for no machine yet."
+
+
+def test_where_the_schedd_does_not_answer_it_does_not_say_that_no_job_waits():
+    of = living(None, at=RegionView())
+    assert only(Standing(of, plan(of)))["status"] == "Annex blue: the schedd does not answer."
