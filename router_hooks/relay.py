@@ -1,6 +1,5 @@
-#!/usr/bin/python3 -IS
 """
-The job router's four hooks in one file: the name it is called by says which.
+What the job router's four hooks do: annex_translate and its kin, beside this file, name their verb and no more.
 
 A hook is a messenger. It hands what the router wrote on its standard input to condor_annexd and prints the daemon's
 answer; it runs as the job's owner, holds no secret and decides nothing. The router starts a hook when it comes by
@@ -18,7 +17,7 @@ print nothing then; and only a translate whose input is no job ad exits with any
 hook without end, hence a deadline of our own. A hook killed by a signal counts as exit 0 without output, so the
 blocked signals that the router hands down stay blocked.
 
-Every module imported is paid for once a job: this file starts from source, without site-packages.
+Every module imported is paid for once a job: hooks start from source, without site-packages.
 
 Source:
     JobRouterHookMgr.cpp of HTCondor; docs/architecture.md, "The wire".
@@ -47,11 +46,8 @@ class NoAnswer(Exception):  # noqa: N818 - it is the daemon that has none
         self.detail = detail
 
 
-def main() -> int:
-    verb = sys.argv[0].rpartition("/")[2].removeprefix("annex_")
-    if verb not in {"translate", "update", "finalize", "cleanup"}:
-        complain("call me annex_translate, annex_update, annex_finalize or annex_cleanup")
-        return 2
+def main(verb: str) -> int:
+    """The hook's exit status."""
     try:
         relay(verb)
     except Exception as e:  # noqa: BLE001 - a traceback would exit with 1, and run a finished job again
@@ -194,8 +190,3 @@ def print_output(text: bytes) -> None:
 def complain(sentence: str) -> None:
     """One line; the router logs it."""
     os.write(2, " ".join(f"{sys.argv[0]}: {sentence}".split()).encode(errors="replace") + b"\n")
-
-
-if __name__ == "__main__":
-    # All output has left through os.write: nothing is to be flushed, and the interpreter's tidying up takes 2 ms.
-    os._exit(main())
