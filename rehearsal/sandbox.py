@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 CLOUD = "172.31.240.1"
 """The bridge's own address: the local cloud, and everybody's default route."""
@@ -79,10 +80,19 @@ def deferring(argv: Sequence[str]) -> list[str]:
 
 def admit() -> None:
     """
+    Let Ctrl-C interrupt from now on, and only once: each process that it goes through passes it on, so that it comes
+    several times, and a second one would cut off the tidying up that the first one began.
+
     Raises:
         KeyboardInterrupt: There was a Ctrl-C meanwhile.
     """
+    signal.signal(signal.SIGINT, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def supervise(argv: Sequence[str], *, look: Callable[[], None]) -> int:

@@ -35,6 +35,10 @@ def test_the_demo_interrupted_says_so_and_leaves_nothing() -> None:
             if "requested" in line:
                 break
         os.killpg(demo.pid, signal.SIGINT)
+        try:
+            demo.wait(timeout=100)
+        finally:
+            demo.kill()  # of one that hangs nothing would end the next line
         rest = demo.stdout.read()
     assert demo.returncode == 130
     assert "Traceback" not in rest

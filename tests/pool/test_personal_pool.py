@@ -83,6 +83,10 @@ def test_the_personal_pool_of_an_interrupted_demo_is_gone(somebody: Somebody) ->
             if "joined" in line and "first" in line:
                 break
         somebody.interrupt(demo)
+        try:
+            demo.wait(timeout=100)
+        finally:
+            demo.kill()  # of one that hangs nothing would end the next line
         rest = demo.stdout.read()
     assert demo.returncode == 130, rest
     assert "nothing of it is left running or mounted here" in rest
