@@ -133,15 +133,15 @@ end_at_reboot() {
     chmod 755 "$scripts/annex"
 }
 
+# One answer that doesn't come must not cost the machine: metadata is slow where many boot at once.
 identify() {
     tries=0
-    until INSTANCE=$(metadata instance-id); do
+    until INSTANCE=$(metadata instance-id) && TYPE=$(metadata instance-type) &&
+        ZONE=$(metadata placement/availability-zone); do
         tries=$((tries + 1))
         [ "$tries" -lt 12 ] || die "no instance metadata at $METADATA"
         sleep 5
     done
-    TYPE=$(metadata instance-type)
-    ZONE=$(metadata placement/availability-zone)
     log "instance $INSTANCE, $TYPE in $ZONE"
 }
 
@@ -170,7 +170,7 @@ no_ipv6() {
 
 # Root still gets an answer and nobody is refused one: 7 is curl's word for that, and for nothing else here.
 is_closed() {
-    metadata instance-id >/dev/null || return 1
+    metadata instance-id >/dev/null || metadata instance-id >/dev/null || return 1
     answer=0
     setpriv --reuid=65534 --regid=65534 --clear-groups \
         curl -s -m 5 --noproxy '*' -o /dev/null "$METADATA/" || answer=$?

@@ -37,6 +37,7 @@ class Metadata(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.bundle: bytes | None = None
+        self.asked: list[str] = []
         self.items = {
             "instance-id": "i-0123456789abcdef0",
             "instance-type": "m7i-flex.large",
@@ -51,7 +52,9 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self._answer(b"imds-token" if self.path == "/latest/api/token" else None)
 
     def do_GET(self) -> None:
-        item = self.server.items.get(self.path.removeprefix("/latest/meta-data/"))
+        name = self.path.removeprefix("/latest/meta-data/")
+        item = self.server.items.get(name)
+        self.server.asked.append(name)
         if self.path == "/bundle?signed=1&so=2":
             self._answer(self.server.bundle)
         elif self.headers.get("X-aws-ec2-metadata-token") == "imds-token" and item is not None:
@@ -251,6 +254,14 @@ def test_a_bundle_that_is_no_archive_is_asked_for_again(instance: Instance) -> N
     instance.boot("exit 0")
     instance.wait_for(lambda: "not in gzip format" in instance.console())
     instance.metadata.bundle = whole
+    assert "stand-in runs" in instance.end(within=20)
+
+
+def test_an_item_of_metadata_that_does_not_come_is_asked_for_again(instance: Instance) -> None:
+    kind = instance.metadata.items.pop("instance-type")
+    instance.boot("exit 0")
+    instance.wait_for(lambda: "instance-type" in instance.metadata.asked)
+    instance.metadata.items["instance-type"] = kind
     assert "stand-in runs" in instance.end(within=20)
 
 
