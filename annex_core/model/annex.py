@@ -1,12 +1,22 @@
 """An annex while it lives, and what was asked of AWS for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
+
+
+class Ending(StrEnum):
+    """How an annex is ended by hand, before its lease does."""
+
+    DRAIN = "drain"
+    """It gets no new job; its machines go when their last one has ended."""
+    NOW = "now"
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,10 @@ class Annex:
     ends_at_latest: datetime
     limits: Limits = field(default_factory=Limits)
     """The tightest that any job has carried that was in the queue in this life; they are never loosened."""
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What a create by hand decided in the route's place: fields of `create` in schemas/request.json."""
+    ending: Ending | None = None
+    ending_since: datetime | None = None
 
 
 class LaunchState(StrEnum):
@@ -59,6 +73,10 @@ class Launch:
     state: LaunchState = LaunchState.INTENDED
     fleet: str | None = None
     reason: str | None = None
+    order: str | None = None
+    """The id of the order that it fills; None where jobs asked for it."""
+    ends_at_latest: datetime | None = None
+    """Its own outer bound, which no extension moves; None where the journal is older than that."""
     closed: datetime | None = None
     """When its unfilled part was cancelled: from then on it brings no more instances."""
 

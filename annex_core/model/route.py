@@ -1,9 +1,12 @@
 """A route is the recipe: all that an admin decides about the annexes made by it."""
 
-from dataclasses import dataclass
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 EVERYBODY = "*"
 
@@ -12,6 +15,11 @@ class Market(StrEnum):
     SPOT = "spot"
     ON_DEMAND = "on-demand"
     SPOT_THEN_ON_DEMAND = "spot-then-on-demand"
+
+
+class FleetApi(StrEnum):
+    SPOT_FLEET = "spot-fleet"
+    EC2_FLEET = "ec2-fleet"
 
 
 @dataclass(frozen=True)
@@ -61,3 +69,52 @@ class Route:
     volume_gib: int = 20
     config_dir: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    fleet_api: FleetApi = FleetApi.SPOT_FLEET
+
+    # What no macro says, only a create by hand (overridden()).
+    config_files: tuple[tuple[str, bytes], ...] = ()
+    """Beside those of config_dir."""
+    max_prices: tuple[tuple[str, Decimal], ...] = ()
+    """USD an hour by instance type, or for all others under *: the most that the Spot market may ask."""
+    user_data: str | None = None
+    """Instead of the boot script."""
+    default_user_data: str | None = None
+    """Where fleet_config brings none."""
+    fleet_config: Mapping[str, Any] | None = None
+    """A Spot Fleet request configuration as AWS's console exports it."""
+    pilot: bool = False
+    """The machines bring their own software: no bundle, no token, and nobody waits for them to join."""
+    any_owner: bool = False
+    """The machines run everybody's jobs."""
+
+
+_AS_THEY_STAND = (
+    "region", "image", "key_name", "instance_profile", "user_data", "default_user_data", "fleet_config", "pilot",
+    "any_owner",
+)  # fmt: skip
+_LISTS = ("subnets", "security_groups", "instance_types")
+
+
+def overridden(route: Route, overrides: Mapping[str, Any]) -> Route:
+    """
+    The route as a create by hand has it.
+
+    Args:
+        overrides: Fields of `create` in schemas/request.json, valid by it; those that concern no route are left alone.
+    """
+    changed: dict[str, Any] = {name: overrides[name] for name in _AS_THEY_STAND if name in overrides}
+    changed |= {name: tuple(overrides[name]) for name in _LISTS if name in overrides}
+    if "idle_s" in overrides:
+        changed["idle_timeout"] = timedelta(seconds=overrides["idle_s"])
+    if "market" in overrides:
+        changed["market"] = Market(overrides["market"])
+    if "fleet_api" in overrides:
+        changed["fleet_api"] = FleetApi(overrides["fleet_api"])
+    if "tags" in overrides:
+        changed["tags"] = tuple((dict(route.tags) | overrides["tags"]).items())
+    if "config_files" in overrides:
+        named = overrides["config_files"]
+        changed["config_files"] = tuple((name, base64.b64decode(named[name])) for name in sorted(named))
+    if "max_price_usd" in overrides:
+        changed["max_prices"] = tuple((name, Decimal(usd)) for name, usd in overrides["max_price_usd"].items())
+    return replace(route, **changed)

@@ -1,0 +1,154 @@
+"""The journal's rows as our values, and back."""
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchState
+from annex_core.model.demand import Limits
+from annex_core.model.names import AnnexKey
+
+ANNEX = (
+    "id, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, max_instances,"
+    " max_hourly_cost, budget, overrides, ending, ending_since"
+)
+LAUNCH = (
+    "token, annex, region, target, types, hourly_ceiling, intended, state, fleet, reason, closed, for_order,"
+    " ends_at_latest"
+)
+INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone"
+"""Columns, in the order that the functions below take and give them."""
+
+
+def marks(columns: str) -> str:
+    return ", ".join("?" for _ in columns.split(","))
+
+
+def annex_of(row: tuple[Any, ...]) -> Annex:
+    id_, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, *rest = row
+    instances, hourly, budget, overrides, ending, ending_since = rest
+    return Annex(
+        id=id_,
+        key=AnnexKey(owner, name),
+        project=project,
+        route=route,
+        region=region,
+        endpoint=endpoint,
+        started=moment(started),
+        lease_ends=moment(lease_ends),
+        ends_at_latest=moment(ends_at_latest),
+        limits=Limits(instances, decimal(hourly), decimal(budget)),
+        overrides=json.loads(overrides),
+        ending=Ending(ending) if ending else None,
+        ending_since=moment(ending_since) if ending_since else None,
+    )
+
+
+def begin_life(db: sqlite3.Cursor, annex: Annex) -> None:
+    """Begin a life; one that has begun already stays as it is, and one that was finished goes on."""
+    db.execute(
+        f"INSERT INTO annexes ({ANNEX}) VALUES ({marks(ANNEX)})"
+        " ON CONFLICT (id) WHERE finished IS NULL DO NOTHING"
+        " ON CONFLICT (id, started) DO UPDATE SET finished = NULL",
+        (
+            annex.id,
+            annex.key.owner,
+            annex.key.name,
+            annex.project,
+            annex.route,
+            annex.region,
+            annex.endpoint,
+            *map(text, (annex.started, annex.lease_ends, annex.ends_at_latest)),
+            *limits_row(annex.limits),
+            json.dumps(annex.overrides, sort_keys=True),
+            annex.ending,
+            text(annex.ending_since) if annex.ending_since else None,
+        ),
+    )
+
+
+def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
+    return limits.max_instances, amount(limits.max_hourly_cost), amount(limits.budget)
+
+
+def launch_of(row: tuple[str, ...]) -> Launch:
+    token, annex, region, target, types, ceiling, intended, state, fleet, reason, closed, order, latest = row
+    return Launch(
+        token=token,
+        annex=annex,
+        region=region,
+        target=int(target),
+        types=tuple(types.split(",")) if types else (),
+        hourly_ceiling=decimal(ceiling),
+        intended=moment(intended),
+        state=LaunchState(state),
+        fleet=fleet,
+        reason=reason,
+        closed=moment(closed) if closed else None,
+        order=order,
+        ends_at_latest=moment(latest) if latest else None,
+    )
+
+
+def launch_row(launch: Launch) -> tuple[Any, ...]:
+    return (
+        launch.token,
+        launch.annex,
+        launch.region,
+        launch.target,
+        ",".join(launch.types),
+        amount(launch.hourly_ceiling),
+        text(launch.intended),
+        launch.state,
+        launch.fleet,
+        launch.reason,
+        text(launch.closed) if launch.closed else None,
+        launch.order,
+        text(launch.ends_at_latest) if launch.ends_at_latest else None,
+    )
+
+
+def instance_of(row: tuple[str, ...]) -> KnownInstance:
+    id_, annex, token, type_, launched, ceiling, joined, gone = row
+    return KnownInstance(
+        id=id_,
+        annex=annex,
+        token=token,
+        type=type_,
+        launched=moment(launched),
+        hourly_ceiling=decimal(ceiling),
+        joined=moment(joined) if joined else None,
+        gone=moment(gone) if gone else None,
+    )
+
+
+def instance_row(instance: KnownInstance) -> tuple[Any, ...]:
+    return (
+        instance.id,
+        instance.annex,
+        instance.token,
+        instance.type,
+        text(instance.launched),
+        amount(instance.hourly_ceiling),
+        text(instance.joined) if instance.joined else None,
+        text(instance.gone) if instance.gone else None,
+    )
+
+
+def text(at: datetime) -> str:
+    """Fixed width and UTC, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(written: str) -> datetime:
+    return datetime.fromisoformat(written)
+
+
+def amount(usd: Decimal | None) -> str | None:
+    return None if usd is None else str(usd)
+
+
+def decimal(written: str | None) -> Decimal | None:
+    return None if written is None else Decimal(written)

@@ -1,0 +1,110 @@
+"""Orders, endings and freezes in the journal: what commands decide."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_rows import begin_life, moment, text
+from annex_core.model.annex import Annex, Ending
+from annex_core.model.order import Freeze, Order, Scope
+
+
+class OrderBook:
+    """
+    Raises:
+        JournalBroken: From every method, when the journal can't be read or written.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def place(self, annex: Annex, order: Order) -> None:
+        """Begin the annex's life where it has none, and keep the order: both, or nothing."""
+        with self._journal.writing() as db:
+            begin_life(db, annex)
+            db.execute(
+                "INSERT INTO orders (id, annex, placed, placed_by, instances, slots, overrides)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    order.id,
+                    order.annex,
+                    text(order.placed),
+                    order.by,
+                    order.instances,
+                    order.slots,
+                    json.dumps(order.overrides, sort_keys=True),
+                ),
+            )
+
+    def orders(self, annexes: Iterable[Annex]) -> tuple[Order, ...]:
+        """Those of the lives given, oldest first."""
+        found: list[Order] = []
+        with self._journal.writing() as db:
+            for annex in annexes:
+                rows = db.execute(
+                    "SELECT id, annex, placed, placed_by, instances, slots, overrides FROM orders"
+                    " WHERE annex = ? AND placed >= ? ORDER BY placed, id",
+                    (annex.id, text(annex.started)),
+                ).fetchall()
+                found += [
+                    Order(id_, of, moment(placed), by, instances, slots, json.loads(overrides))
+                    for id_, of, placed, by, instances, slots, overrides in rows
+                ]
+        return tuple(found)
+
+    def keep_lease(self, annex: Annex) -> None:
+        """The annex's lease and its outer bound, as they are now."""
+        with self._journal.writing() as db:
+            db.execute(
+                "UPDATE annexes SET lease_ends = ?, ends_at_latest = ? WHERE id = ? AND finished IS NULL",
+                (text(annex.lease_ends), text(annex.ends_at_latest), annex.id),
+            )
+
+    def end(self, annexes: Iterable[Annex], how: Ending, freezes: Iterable[Freeze], at: datetime) -> None:
+        """
+        End these annexes, and freeze what is not to begin anew. An end that is to be now is not taken back by one that
+        may wait.
+        """
+        with self._journal.writing() as db:
+            for annex in annexes:
+                db.execute(
+                    "UPDATE annexes SET ending = ?, ending_since = coalesce(ending_since, ?)"
+                    " WHERE id = ? AND finished IS NULL AND coalesce(ending, '') != ?",
+                    (how, text(at), annex.id, Ending.NOW),
+                )
+            _freeze(db, freezes)
+
+    def freeze(self, freezes: Iterable[Freeze]) -> None:
+        with self._journal.writing() as db:
+            _freeze(db, freezes)
+
+    def thaw(self, freezes: Iterable[Freeze]) -> None:
+        with self._journal.writing() as db:
+            db.executemany(
+                "DELETE FROM freezes WHERE scope = ? AND owner = ? AND name = ?",
+                [(each.scope, each.owner, each.name) for each in freezes],
+            )
+
+    def freezes(self) -> tuple[Freeze, ...]:
+        with self._journal.writing() as db:
+            rows = db.execute(
+                "SELECT scope, owner, name, since, frozen_by, after_end FROM freezes ORDER BY scope, owner, name"
+            ).fetchall()
+        return tuple(
+            Freeze(Scope(scope), owner, name, moment(since), by, bool(after_end))
+            for scope, owner, name, since, by, after_end in rows
+        )
+
+
+def _freeze(db: sqlite3.Cursor, freezes: Iterable[Freeze]) -> None:
+    """A freeze that was asked for stays one when an end comes on top of it."""
+    db.executemany(
+        "INSERT INTO freezes (scope, owner, name, since, frozen_by, after_end) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (scope, owner, name) DO UPDATE SET after_end = min(after_end, excluded.after_end)",
+        [
+            (each.scope, each.owner, each.name, text(each.since) if each.since else "", each.by, each.after_end)
+            for each in freezes
+        ],
+    )
