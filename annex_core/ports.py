@@ -11,9 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from annex_core.errors import AnnexError
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
+from annex_core.model.route import FleetApi, Market
 from annex_core.model.supply import Fleet, Instance, OpenRequest, Slot
 
 
@@ -42,7 +44,7 @@ class TemplateRef:
 
 @dataclass(frozen=True)
 class Override:
-    """One launch override of a fleet: a type in a subnet, weighing one."""
+    """One pool that a launch may draw from: a type in a subnet, weighing one."""
 
     instance_type: str
     subnet: str
@@ -51,18 +53,37 @@ class Override:
 
 
 @dataclass(frozen=True)
-class FleetRequest:
-    """A Spot Fleet of type `request`, whole; what the journal keeps before AWS is called."""
+class LaunchRequest:
+    """One launch, whole, whichever call asks for it; what the journal keeps before AWS is called."""
 
+    api: FleetApi
+    market: Market
+    """Spot or on-demand; which of them spot-then-on-demand means now is decided before."""
     client_token: str
     template: TemplateRef
     overrides: tuple[Override, ...]
     target: int
     allocation_strategy: str
+    """Of Spot machines, as Spot Fleet spells it; EC2 Fleet's own spelling is the adapter's affair."""
     valid_from: datetime
     valid_until: datetime
+    """Only Spot Fleet has such a bound; what the others launch is bound by its tags alone."""
     fleet_role: str
     tags: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What AWS answered to a launch that it took."""
+
+    fleet: str | None
+    """The fleet request's id; None where no fleet was asked for."""
+    instances: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The type of each instance that the answer names, by id; Spot Fleet's names none, they come later."""
+    complete: bool = False
+    """The answer says all: what it does not name will not come."""
+    errors: tuple[AnnexError, ...] = ()
+    """Why it brings less than was asked for, each reason once."""
 
 
 class Cloud(Protocol):
@@ -70,7 +91,7 @@ class Cloud(Protocol):
     EC2 in one region, with one set of credentials.
 
     A call that changes something and gets no clear answer raises OutcomeUnknown: the next listing shows what it did,
-    and each may be sent again (only request_fleet needs the same document for that).
+    and each may be sent again (only request needs the same document for that).
     """
 
     def instances(self, pool: str) -> Sequence[Instance]:
@@ -113,18 +134,18 @@ class Cloud(Protocol):
         """
         ...
 
-    def request_fleet(self, document: str) -> str:
+    def encode(self, request: LaunchRequest) -> str:
+        """The call and its parameters as JSON text: the same text sent again is the same request to AWS."""
+        ...
+
+    def request(self, document: str) -> Launched:
         """
-        Send RequestSpotFleet exactly as *document* (from encode_fleet) says; returns the fleet request's id.
+        Send a launch exactly as *document* (from encode, by this version or an older one) says.
 
         Raises:
             OutcomeUnknown: No answer, or a 5xx: it may have acted. Sending the same document again is safe for 30
                 minutes, AWS knows its client token.
         """
-        ...
-
-    def encode_fleet(self, request: FleetRequest) -> str:
-        """The call's parameters as JSON text: the same text sent again is the same request to AWS."""
         ...
 
     def cancel_fleets(self, ids: Sequence[str], *, terminate: bool) -> Mapping[str, str]:

@@ -1,14 +1,14 @@
-"""EC2 in one region: ports.Cloud over boto3, with Spot Fleet behind it."""
+"""EC2 in one region: ports.Cloud over boto3."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from annex_core.adapters import ec2_answers as answers
+from annex_core.adapters import ec2_launches as launches
 from annex_core.adapters import ec2_requests as requests
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
@@ -17,7 +17,7 @@ from annex_core.errors import Refused
 from annex_core.model import tags
 from annex_core.model.hardware import InstanceType
 from annex_core.model.supply import Fleet, Instance, OpenRequest
-from annex_core.ports import FleetRequest, TemplateRef, TemplateRequest
+from annex_core.ports import Launched, LaunchRequest, TemplateRef, TemplateRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -162,12 +162,11 @@ class Ec2Cloud:
     def delete_template(self, template: str) -> None:
         self._templates.delete(template)
 
-    def encode_fleet(self, request: FleetRequest) -> str:
-        return requests.fleet_document(request)
+    def encode(self, request: LaunchRequest) -> str:
+        return launches.document(request)
 
-    def request_fleet(self, document: str) -> str:
-        with aws_call("RequestSpotFleet", changes=True):
-            return self._writer.request_spot_fleet(**json.loads(document))["SpotFleetRequestId"]
+    def request(self, document: str) -> Launched:
+        return launches.send(self._writer, document)
 
     # What is ended.
 

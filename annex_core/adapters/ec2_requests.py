@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from annex_core.errors import Refused
 from annex_core.model.tags import stamp
-from annex_core.ports import FleetRequest, Override, TemplateRequest
+from annex_core.ports import LaunchRequest, Override, TemplateRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef, TagTypeDef
@@ -84,12 +83,8 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
     return data
 
 
-def fleet_document(request: FleetRequest) -> str:
-    """
-    RequestSpotFleet's parameters as JSON with sorted keys: equal requests are equal text.
-
-    Moments are text in it, which boto3 takes as they stand: nothing on the way back from the journal can shift them.
-    """
+def spot_fleet(request: LaunchRequest) -> dict[str, Any]:
+    """RequestSpotFleet's parameters."""
     config = {
         "Type": "request",
         "ClientToken": request.client_token,
@@ -112,7 +107,7 @@ def fleet_document(request: FleetRequest) -> str:
         ],
         "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": tag_list(request.tags)}],
     }
-    return json.dumps({"SpotFleetRequestConfig": config}, sort_keys=True, separators=(",", ":"))
+    return {"SpotFleetRequestConfig": config}
 
 
 def _overrides(overrides: Iterable[Override]) -> Iterable[dict[str, Any]]:

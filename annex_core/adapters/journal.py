@@ -28,7 +28,7 @@ from annex_core.adapters.journal_rows import (
     text,
 )
 from annex_core.errors import JournalBroken
-from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
+from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState, Obstacle
 
 _STEPS = (
     """
@@ -74,6 +74,11 @@ _STEPS = (
         scope TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL, frozen_by TEXT NOT NULL,
         after_end INTEGER NOT NULL, PRIMARY KEY (scope, owner, name)
     ) STRICT;
+    """,
+    """
+    ALTER TABLE launches ADD COLUMN api TEXT NOT NULL DEFAULT 'spot-fleet';
+    ALTER TABLE launches ADD COLUMN market TEXT NOT NULL DEFAULT 'spot';
+    ALTER TABLE launches ADD COLUMN obstacle TEXT;
     """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
@@ -185,17 +190,37 @@ class Journal:
         """Take in what AWS shows; of a launch that was given up, or whose life was over, the price is still known."""
         with self.writing() as db:
             known = db.execute(
-                "UPDATE launches SET intended = ?, state = ?, fleet = ?, reason = NULL, closed = NULL WHERE token = ?",
+                "UPDATE launches SET intended = ?, state = ?, fleet = ?, reason = NULL, obstacle = NULL, closed = NULL"
+                " WHERE token = ?",
                 (text(launch.intended), launch.state, launch.fleet, launch.token),
             )
         if not known.rowcount:
             self.intend(launch, document="")
 
-    def settle(self, token: str, state: LaunchState, *, fleet: str | None = None, reason: str | None = None) -> None:
-        """Write down what came of an intended launch."""
+    def settle(
+        self,
+        token: str,
+        state: LaunchState,
+        *,
+        fleet: str | None = None,
+        reason: str | None = None,
+        obstacle: Obstacle | None = None,
+        closed: datetime | None = None,
+        instances: Iterable[KnownInstance] = (),
+    ) -> None:
+        """
+        Write down what came of an intended launch.
+
+        Args:
+            instances: That AWS's answer named; one that a listing has shown meanwhile stays as it is known.
+        """
         with self.writing() as db:
             db.execute(
-                "UPDATE launches SET state = ?, fleet = ?, reason = ? WHERE token = ?", (state, fleet, reason, token)
+                "UPDATE launches SET state = ?, fleet = ?, reason = ?, obstacle = ?, closed = ? WHERE token = ?",
+                (state, fleet, reason, obstacle, text(closed) if closed else None, token),
+            )
+            db.executemany(
+                f"INSERT OR IGNORE INTO instances ({INSTANCE}) VALUES ({marks(INSTANCE)})", map(instance_row, instances)
             )
 
     def close_launch(self, token: str, at: datetime) -> None:

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchState
+from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
+from annex_core.model.route import FleetApi, Market
 
 ANNEX = (
     "id, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, max_instances,"
     " max_hourly_cost, budget, overrides, ending, ending_since"
 )
 LAUNCH = (
-    "token, annex, region, target, types, hourly_ceiling, intended, state, fleet, reason, closed, for_order,"
-    " ends_at_latest"
+    "token, annex, region, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
+    " closed, for_order, ends_at_latest"
 )
 INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone"
 """Columns, in the order that the functions below take and give them."""
@@ -74,7 +75,8 @@ def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
 
 
 def launch_of(row: tuple[str, ...]) -> Launch:
-    token, annex, region, target, types, ceiling, intended, state, fleet, reason, closed, order, latest = row
+    token, annex, region, target, types, ceiling, intended, api, market, *rest = row
+    state, fleet, reason, obstacle, closed, order, latest = rest
     return Launch(
         token=token,
         annex=annex,
@@ -83,9 +85,12 @@ def launch_of(row: tuple[str, ...]) -> Launch:
         types=tuple(types.split(",")) if types else (),
         hourly_ceiling=decimal(ceiling),
         intended=moment(intended),
+        api=FleetApi(api),
+        market=Market(market),
         state=LaunchState(state),
         fleet=fleet,
         reason=reason,
+        obstacle=Obstacle(obstacle) if obstacle else None,
         closed=moment(closed) if closed else None,
         order=order,
         ends_at_latest=moment(latest) if latest else None,
@@ -101,9 +106,12 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
         ",".join(launch.types),
         amount(launch.hourly_ceiling),
         text(launch.intended),
+        launch.api,
+        launch.market,
         launch.state,
         launch.fleet,
         launch.reason,
+        launch.obstacle,
         text(launch.closed) if launch.closed else None,
         launch.order,
         text(launch.ends_at_latest) if launch.ends_at_latest else None,

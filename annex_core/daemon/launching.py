@@ -19,7 +19,7 @@ from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route
 from annex_core.model.tags import AnnexTags
-from annex_core.ports import FleetRequest, Override, TemplateRef, TemplateRequest, Tokens
+from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest, Tokens
 
 _BOOT = timedelta(minutes=10)
 _URL_GOOD_FOR = timedelta(hours=2)
@@ -87,7 +87,9 @@ class Launcher:
         template = self._template(wanted, route, region)
         now = self._clock()
         launch = wanted.as_launch(client_token(annex.id, self._unique()), now)
-        request = FleetRequest(
+        request = LaunchRequest(
+            api=launch.api,
+            market=launch.market,
             client_token=launch.token,
             template=template,
             overrides=_overrides(wanted, route, region),
@@ -98,9 +100,9 @@ class Launcher:
             fleet_role=route.fleet_role,
             tags=self._tags(wanted, route),
         )
-        document = region.cloud.encode_fleet(request)
+        document = region.cloud.encode(request)
         self._journal.intend(launch, document)
-        send(self._journal, self._regions, launch, document)
+        send(self._journal, self._regions, launch, document, now)
 
     def finish(self, annex: Annex) -> None:
         """Delete what is left of an annex that costs nothing, template and bundle, and close its record."""

@@ -106,8 +106,7 @@ class Provisioner:
         self._warm(recipes)
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
-            since = now - launch.intended
-            task = partial(send, self._journal, self._regions, launch, document, since=since)
+            task = partial(send, self._journal, self._regions, launch, document, now)
             self._start(launch.annex, launch.region, Errand.LAUNCH, task)
         if settled:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))

@@ -1,16 +1,18 @@
 """Launches that were meant and have no outcome: the daemon died, or AWS did not answer."""
 
 import logging
-from collections.abc import Container
-from datetime import timedelta
+from collections.abc import Container, Iterable
+from datetime import datetime, timedelta
 
 from annex_core.adapters.journal import Journal
 from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, Refused
-from annex_core.model.annex import Launch, LaunchState
+from annex_core.model.annex import KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Fleet
+from annex_core.model.wording import clause
 from annex_core.planner.strangers import SETTLED
+from annex_core.ports import Launched
 
 RESEND_FOR = timedelta(minutes=30)
 """For so long AWS is trusted to know a client token; past it, only its listing is."""
@@ -65,7 +67,7 @@ def _shown(launch: Launch, snapshot: Snapshot) -> Fleet | None:
     return next((fleet for fleet in view.fleets if fleet.live and fleet.client_token == launch.token), None)
 
 
-def send(journal: Journal, regions: Regions, launch: Launch, document: str, *, since: timedelta = timedelta(0)) -> None:
+def send(journal: Journal, regions: Regions, launch: Launch, document: str, now: datetime) -> None:
     """
     Send a launch's document, the first time or again, and write down what came of it.
 
@@ -73,20 +75,59 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, *, s
     sending may have acted and no listing shows it yet.
 
     Args:
-        since: The first sending's age, 0 for the first itself.
+        now: When it is sent: later than it was intended, and an earlier sending may have acted.
     """
     try:
-        fleet = regions[launch.region].cloud.request_fleet(document)
+        launched = regions[launch.region].cloud.request(document)
     except FINAL as error:
-        if timedelta(0) < since < SETTLED:
+        if timedelta(0) < now - launch.intended < SETTLED:
             log.error(
                 "client token %s, sent again, is refused; the first sending may have acted: %s", launch.token, error
             )
             return
         log.error("AWS refused %d of %s for %s: %s", launch.target, ", ".join(launch.types), launch.annex, error)
-        journal.settle(launch.token, LaunchState.REFUSED, reason=str(error))
+        journal.settle(launch.token, LaunchState.REFUSED, reason=str(error), obstacle=obstacle([error]))
     except AnnexError as error:
         log.error("no outcome for client token %s yet: %s", launch.token, error)
     else:
-        journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet)
-        log.info("fleet %s: %d of %s for %s", fleet, launch.target, ", ".join(launch.types), launch.annex)
+        _take(journal, launch, launched, now)
+
+
+def _take(journal: Journal, launch: Launch, launched: Launched, now: datetime) -> None:
+    """Machines that an answer names are held from then on: a listing may show them only minutes later."""
+    came = [
+        KnownInstance(id_, launch.annex, launch.token, type_, now, launch.hourly_ceiling)
+        for id_, type_ in launched.instances.items()
+    ]
+    journal.settle(
+        launch.token,
+        LaunchState.REQUESTED,
+        fleet=launched.fleet,
+        reason="; ".join(map(clause, dict.fromkeys(map(str, launched.errors)))) or None,
+        obstacle=obstacle(launched.errors),
+        closed=now if launched.complete else None,
+        instances=came,
+    )
+    log.info(
+        "%s: %d of %s for %s%s",
+        f"fleet {launched.fleet}" if launched.fleet else f"client token {launch.token}",
+        launch.target,
+        ", ".join(launch.types),
+        launch.annex,
+        f", of which {len(came)} came" if launched.complete else "",
+    )
+    for error in launched.errors:
+        log.warning("%s for %s: %s", launch.token, launch.annex, error)
+
+
+def obstacle(errors: Iterable[AnnexError]) -> Obstacle | None:
+    """The kind of what stood in the way; where there are several, the one that waiting for capacity won't cure."""
+    kinds = {
+        Obstacle.CAPACITY
+        if isinstance(error, NoCapacity)
+        else Obstacle.QUOTA
+        if isinstance(error, OverQuota)
+        else Obstacle.REFUSAL
+        for error in errors
+    }
+    return next((kind for kind in (Obstacle.REFUSAL, Obstacle.QUOTA, Obstacle.CAPACITY) if kind in kinds), None)

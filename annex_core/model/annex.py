@@ -9,6 +9,7 @@ from typing import Any
 
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
+from annex_core.model.route import FleetApi, Market
 
 
 class Ending(StrEnum):
@@ -49,16 +50,26 @@ class LaunchState(StrEnum):
     INTENDED = "intended"
     """Written down; AWS's answer is not, or not yet."""
     REQUESTED = "requested"
-    """AWS gave it a fleet request id."""
+    """AWS took it."""
     REFUSED = "refused"
     """AWS said no; nothing can come of it."""
     LOST = "lost"
     """No answer, too old to send again, and not in AWS's listing."""
 
 
+class Obstacle(StrEnum):
+    """What keeps AWS from giving what was asked for."""
+
+    CAPACITY = "capacity"
+    """It has none now, or not at the price."""
+    QUOTA = "quota"
+    REFUSAL = "refusal"
+    """The request, the permissions or the account won't do."""
+
+
 @dataclass(frozen=True)
 class Launch:
-    """One growth step: a fleet request of type `request`, as the journal knows it."""
+    """One call that asks for machines, as the journal knows it."""
 
     token: str
     annex: str
@@ -70,15 +81,21 @@ class Launch:
     hourly_ceiling: Decimal | None
     """USD an hour for one instance of the dearest type it may bring; None is unknown."""
     intended: datetime
+    api: FleetApi = FleetApi.SPOT_FLEET
+    market: Market = Market.SPOT
     state: LaunchState = LaunchState.INTENDED
     fleet: str | None = None
+    """The fleet request's id; None also where no fleet is asked for (RunInstances)."""
     reason: str | None = None
+    """Why it brought less than was asked for."""
+    obstacle: Obstacle | None = None
+    """What kind of reason that is, where it is known."""
     order: str | None = None
     """The id of the order that it fills; None where jobs asked for it."""
     ends_at_latest: datetime | None = None
     """Its own outer bound, which no extension moves; None where the journal is older than that."""
     closed: datetime | None = None
-    """When its unfilled part was cancelled: from then on it brings no more instances."""
+    """When its unfilled part was cancelled, or AWS's answer said that there is none: it brings no more instances."""
 
     @property
     def may_bring(self) -> bool:

@@ -18,8 +18,14 @@ class Market(StrEnum):
 
 
 class FleetApi(StrEnum):
+    """The call of EC2's that machines are asked for with."""
+
     SPOT_FLEET = "spot-fleet"
+    """RequestSpotFleet, a fleet request that AWS fills by and by."""
     EC2_FLEET = "ec2-fleet"
+    """CreateFleet of type `instant`, which answers at once with what there is."""
+    RUN_INSTANCES = "run-instances"
+    """RunInstances: one type in one subnet a call."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
 from annex_core.adapters.s3 import bundle_store
 from annex_core.adapters.stacks import stacks
 from annex_core.model.names import bundle_key
-from annex_core.ports import FleetRequest, Override, TemplateRequest
+from annex_core.model.route import FleetApi, Market
+from annex_core.ports import LaunchRequest, Override, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.settings import Settings
 from tests.unit.iam import allowed
@@ -149,7 +150,9 @@ def live_and_end(aws: LocalCloud, cloud: Ec2Cloud, subnets: list[str]) -> None:
     template = cloud.put_template(changed, existing=template.id)
     cloud.instance_types(["c5.large"])
     now = datetime.now(UTC)
-    request = FleetRequest(
+    request = LaunchRequest(
+        api=FleetApi.SPOT_FLEET,
+        market=Market.SPOT,
         client_token="blue-0123456789_f1",
         template=template,
         overrides=tuple(Override("c5.large", subnet, None) for subnet in cloud.subnet_zones(subnets)),
@@ -160,7 +163,7 @@ def live_and_end(aws: LocalCloud, cloud: Ec2Cloud, subnets: list[str]) -> None:
         fleet_role=f"arn:aws:iam::{ACCOUNT}:role/{fleet_role_name(REGION)}",
         tags=TAGS,
     )
-    fleet = cloud.request_fleet(cloud.encode_fleet(request))
+    fleet = cloud.request(cloud.encode(request)).fleet or ""
     aws.tick()
     aws.tick()
     cloud.fleet_trouble(fleet, now)

@@ -15,9 +15,11 @@ from moto import mock_aws
 from types_boto3_ec2 import EC2Client
 
 from annex_core.adapters.ec2 import Ec2Cloud
-from annex_core.adapters.ec2_requests import RootVolume, fleet_document, launch_template_data
+from annex_core.adapters.ec2_launches import document
+from annex_core.adapters.ec2_requests import RootVolume, launch_template_data
 from annex_core.errors import NotPermitted, OutcomeUnknown, OverQuota, Refused, Throttled
-from annex_core.ports import FleetRequest, Override, TemplateRef, TemplateRequest
+from annex_core.model.route import FleetApi, Market
+from annex_core.ports import Launched, LaunchRequest, Override, TemplateRef, TemplateRequest
 
 ROOT = RootVolume("/dev/sda1", 8)
 TAGS = {
@@ -39,7 +41,9 @@ TEMPLATE = TemplateRequest(
     instance_profile="annex",
     volume_gib=20,
 )
-FLEET = FleetRequest(
+FLEET = LaunchRequest(
+    api=FleetApi.SPOT_FLEET,
+    market=Market.SPOT,
     client_token="blue-0123456789_f1",
     template=TemplateRef("lt-1", 3),
     overrides=(
@@ -234,51 +238,60 @@ def test_deleting_a_template_that_is_gone_already_is_fine(cloud: Ec2Cloud, image
 
 
 def test_a_fleet_request_says_everything_that_binds_it() -> None:
-    assert json.loads(fleet_document(FLEET)) == {
-        "SpotFleetRequestConfig": {
-            "Type": "request",
-            "ClientToken": "blue-0123456789_f1",
-            "IamFleetRole": "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role",
-            "AllocationStrategy": "priceCapacityOptimized",
-            "TargetCapacity": 7,
-            "ValidFrom": "2026-11-21T08:00:00Z",
-            "ValidUntil": "2026-11-22T08:00:00Z",
-            "TerminateInstancesWithExpiration": True,
-            "ReplaceUnhealthyInstances": False,
-            "InstanceInterruptionBehavior": "terminate",
-            "LaunchTemplateConfigs": [
-                {
-                    "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "3"},
-                    "Overrides": [
-                        {
-                            "InstanceType": "c5.large",
-                            "SubnetId": "subnet-a",
-                            "SpotPrice": "0.085",
-                            "WeightedCapacity": 1,
-                        },
-                        {"InstanceType": "c5.large", "SubnetId": "subnet-b", "WeightedCapacity": 1},
-                    ],
-                }
-            ],
-            "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": TAG_LIST}],
-        }
+    assert json.loads(document(FLEET)) == {
+        "api": "spot-fleet",
+        "parameters": {
+            "SpotFleetRequestConfig": {
+                "Type": "request",
+                "ClientToken": "blue-0123456789_f1",
+                "IamFleetRole": "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role",
+                "AllocationStrategy": "priceCapacityOptimized",
+                "TargetCapacity": 7,
+                "ValidFrom": "2026-11-21T08:00:00Z",
+                "ValidUntil": "2026-11-22T08:00:00Z",
+                "TerminateInstancesWithExpiration": True,
+                "ReplaceUnhealthyInstances": False,
+                "InstanceInterruptionBehavior": "terminate",
+                "LaunchTemplateConfigs": [
+                    {
+                        "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "3"},
+                        "Overrides": [
+                            {
+                                "InstanceType": "c5.large",
+                                "SubnetId": "subnet-a",
+                                "SpotPrice": "0.085",
+                                "WeightedCapacity": 1,
+                            },
+                            {"InstanceType": "c5.large", "SubnetId": "subnet-b", "WeightedCapacity": 1},
+                        ],
+                    }
+                ],
+                "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": TAG_LIST}],
+            }
+        },
     }
 
 
 def test_a_price_is_never_written_with_an_exponent() -> None:
     cheap = replace(FLEET, overrides=(Override("t3.nano", "subnet-a", Decimal("1E-7")),))
-    assert '"SpotPrice":"0.0000001"' in fleet_document(cheap)
+    assert '"SpotPrice":"0.0000001"' in document(cheap)
 
 
 def test_equal_requests_are_equal_documents() -> None:
     reordered = replace(FLEET, tags=dict(reversed(TAGS.items())))
-    assert fleet_document(reordered) == fleet_document(FLEET)
+    assert document(reordered) == document(FLEET)
 
 
 def test_the_document_is_sent_as_it_stands(cloud: Ec2Cloud, stub: Stubber) -> None:
-    document = cloud.encode_fleet(FLEET)
-    stub.add_response("request_spot_fleet", {"SpotFleetRequestId": "sfr-1"}, json.loads(document))
-    assert cloud.request_fleet(document) == "sfr-1"
+    text = cloud.encode(FLEET)
+    stub.add_response("request_spot_fleet", {"SpotFleetRequestId": "sfr-1"}, json.loads(text)["parameters"])
+    assert cloud.request(text) == Launched("sfr-1")
+
+
+def test_a_bare_document_of_an_older_journal_is_request_spot_fleet_s(cloud: Ec2Cloud, stub: Stubber) -> None:
+    parameters = json.loads(cloud.encode(FLEET))["parameters"]
+    stub.add_response("request_spot_fleet", {"SpotFleetRequestId": "sfr-1"}, parameters)
+    assert cloud.request(json.dumps(parameters)) == Launched("sfr-1")
 
 
 def test_the_same_document_is_the_same_bytes_on_the_wire(ec2: EC2Client, cloud: Ec2Cloud, image: str) -> None:
@@ -289,12 +302,12 @@ def test_the_same_document_is_the_same_bytes_on_the_wire(ec2: EC2Client, cloud: 
 
     template = cloud.put_template(replace(TEMPLATE, image=image), existing=None)
     subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
-    document = cloud.encode_fleet(
+    text = cloud.encode(
         replace(FLEET, template=template, overrides=(Override("c5.large", subnets[0], Decimal("0.085")),))
     )
     ec2.meta.events.register("before-send.ec2.RequestSpotFleet", keep)
-    cloud.request_fleet(document)
-    cloud.request_fleet(document)
+    cloud.request(text)
+    cloud.request(text)
     assert "ValidUntil=2026-11-22T08%3A00%3A00Z" in sent[0]
     assert sent[0] == sent[1]
 
@@ -315,4 +328,4 @@ def test_a_fleet_request_that_fails_says_what_to_do_next(
 ) -> None:
     stub.add_client_error("request_spot_fleet", service_error_code=code, http_status_code=status)
     with pytest.raises(kind, match=f"RequestSpotFleet: {code}"):
-        cloud.request_fleet(cloud.encode_fleet(FLEET))
+        cloud.request(cloud.encode(FLEET))

@@ -15,7 +15,8 @@ from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
 from annex_core.adapters.s3 import bundle_store
 from annex_core.errors import OutcomeUnknown, Throttled
-from annex_core.ports import FleetRequest, Override, TemplateRef, TemplateRequest
+from annex_core.model.route import FleetApi, Market
+from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.faults import CallFault
 from rehearsal.cloud.settings import Settings
@@ -54,11 +55,13 @@ def template(cloud: Ec2Cloud) -> TemplateRef:
 
 
 @pytest.fixture
-def fleet_request(region: AwsRegion, cloud: Ec2Cloud, template: TemplateRef) -> FleetRequest:
+def fleet_request(region: AwsRegion, cloud: Ec2Cloud, template: TemplateRef) -> LaunchRequest:
     """Four instances of a type, in any zone."""
     subnets = [each["SubnetId"] for each in region.ec2_reader().describe_subnets()["Subnets"]]
     now = datetime.now(UTC)
-    return FleetRequest(
+    return LaunchRequest(
+        api=FleetApi.SPOT_FLEET,
+        market=Market.SPOT,
         client_token="blue-0123456789_f1",
         template=template,
         overrides=tuple(Override("c5.large", subnet, None) for subnet in cloud.subnet_zones(subnets)),
@@ -81,13 +84,13 @@ def template_request(cloud: Ec2Cloud) -> TemplateRequest:
     )
 
 
-def ask(cloud: Ec2Cloud, aws: LocalCloud, request: FleetRequest) -> str:
-    fleet = cloud.request_fleet(cloud.encode_fleet(request))
+def ask(cloud: Ec2Cloud, aws: LocalCloud, request: LaunchRequest) -> str:
+    fleet = cloud.request(cloud.encode(request)).fleet or ""
     aws.tick()
     return fleet
 
 
-def test_a_fleet_is_listed_as_it_was_asked_for(cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest) -> None:
+def test_a_fleet_is_listed_as_it_was_asked_for(cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest) -> None:
     id_ = ask(cloud, aws, fleet_request)
     [fleet] = cloud.fleets(POOL)
     assert (fleet.id, fleet.client_token, fleet.target) == (id_, "blue-0123456789_f1", 4)
@@ -95,7 +98,9 @@ def test_a_fleet_is_listed_as_it_was_asked_for(cloud: Ec2Cloud, aws: LocalCloud,
     assert fleet.tags == TAGS
 
 
-def test_its_instances_carry_the_template_s_tags(cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest) -> None:
+def test_its_instances_carry_the_template_s_tags(
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
+) -> None:
     id_ = ask(cloud, aws, fleet_request)
     aws.tick()
     found = cloud.instances(POOL)
@@ -104,15 +109,15 @@ def test_its_instances_carry_the_template_s_tags(cloud: Ec2Cloud, aws: LocalClou
 
 
 def test_the_same_document_sent_again_is_the_same_fleet(
-    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
-    document = cloud.encode_fleet(fleet_request)
-    assert cloud.request_fleet(document) == cloud.request_fleet(document)
+    document = cloud.encode(fleet_request)
+    assert cloud.request(document) == cloud.request(document)
     assert len(cloud.fleets(POOL)) == 1
 
 
 def test_another_request_under_a_used_token_is_an_unknown_outcome(
-    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     ask(cloud, aws, fleet_request)
     with pytest.raises(OutcomeUnknown, match="IdempotentParameterMismatch"):
@@ -120,7 +125,7 @@ def test_another_request_under_a_used_token_is_an_unknown_outcome(
 
 
 def test_a_request_whose_answer_was_lost_is_found_by_sending_it_again(
-    region: AwsRegion, cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    region: AwsRegion, cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     hasty = boto3.client(
         "ec2",
@@ -131,15 +136,15 @@ def test_a_request_whose_answer_was_lost_is_found_by_sending_it_again(
         config=Config(read_timeout=0.5, retries={"total_max_attempts": 1}),
     )
     impatient = Ec2Cloud(region.ec2_reader(), hasty, region.ssm())
-    document = cloud.encode_fleet(fleet_request)
+    document = cloud.encode(fleet_request)
     aws.world.faults.add(CallFault("RequestSpotFleet", then="lose"))
     with pytest.raises(OutcomeUnknown):
-        impatient.request_fleet(document)
+        impatient.request(document)
     [lost] = cloud.fleets(POOL)
-    assert cloud.request_fleet(document) == lost.id
+    assert cloud.request(document).fleet == lost.id
 
 
-def test_a_throttled_request_made_no_fleet(cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest) -> None:
+def test_a_throttled_request_made_no_fleet(cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest) -> None:
     aws.world.faults.add(CallFault("RequestSpotFleet", error="RequestLimitExceeded", status=503))
     with pytest.raises(Throttled):
         ask(cloud, aws, fleet_request)
@@ -147,7 +152,7 @@ def test_a_throttled_request_made_no_fleet(cloud: Ec2Cloud, aws: LocalCloud, fle
 
 
 def test_cancelling_what_is_open_leaves_what_runs(
-    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     id_ = ask(cloud, aws, fleet_request)
     still_open = cloud.open_requests([id_])
@@ -159,7 +164,7 @@ def test_cancelling_what_is_open_leaves_what_runs(
 
 
 def test_cancelling_a_fleet_with_termination_ends_its_instances(
-    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     id_ = ask(cloud, aws, fleet_request)
     assert cloud.cancel_fleets([id_], terminate=True) == {}
@@ -174,7 +179,7 @@ def test_a_fleet_that_aws_does_not_know_is_named_with_the_reason(cloud: Ec2Cloud
 
 
 def test_a_fleet_whose_ceiling_is_too_low_says_so_in_its_history(
-    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     cheap = replace(fleet_request, overrides=(replace(fleet_request.overrides[0], max_price=Decimal("0.0001")),))
     id_ = ask(cloud, aws, cheap)
@@ -191,7 +196,7 @@ def test_a_bundle_is_fetched_by_its_url_without_credentials(region: AwsRegion, a
 
 
 def test_the_first_fleet_of_an_annex_takes_five_calls(
-    region: AwsRegion, cloud: Ec2Cloud, aws: LocalCloud, fleet_request: FleetRequest
+    region: AwsRegion, cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest
 ) -> None:
     """Image, zones and types were asked when the route was read."""
     cloud.instance_types(["c5.large"])

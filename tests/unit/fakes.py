@@ -7,7 +7,7 @@ from functools import partial
 
 from annex_core.errors import OutcomeUnknown
 from annex_core.model.supply import Fleet
-from annex_core.ports import TemplateRef
+from annex_core.ports import Launched, TemplateRef
 from tests.unit.world import NOW, TYPES
 
 
@@ -90,7 +90,7 @@ class FakeCloud:
         self.templates.append((request, existing))
         return TemplateRef("lt-1", len(self.templates))
 
-    def encode_fleet(self, request):
+    def encode(self, request):
         self.requests.append(request)
         return json.dumps(
             {
@@ -102,8 +102,8 @@ class FakeCloud:
             }
         )
 
-    def request_fleet(self, document):
-        self._may_fail("request_fleet")
+    def request(self, document):
+        self._may_fail("request")
         self.documents.append(document)
         asked = json.loads(document)
         known = {fleet.client_token: fleet for fleet in self.listed_fleets}
@@ -114,7 +114,7 @@ class FakeCloud:
         if self.loses_answers:
             self.loses_answers -= 1
             raise OutcomeUnknown("no answer")
-        return known[asked["token"]].id
+        return Launched(known[asked["token"]].id)
 
     def cancel_fleets(self, ids, *, terminate):
         self.cancelled += ids

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from annex_core.adapters.journal import Journal, Template
+from annex_core.adapters.journal import _STEPS, Journal, Template
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import LaunchState
 from tests.unit.world import NOW, annex, known, launch
@@ -48,6 +48,32 @@ def test_an_answered_launch_is_not_unanswered(journal):
     journal.settle("t1", LaunchState.REQUESTED, fleet="sfr-1")
     assert journal.unanswered() == ()
     assert journal.launches([annex()])[0].fleet == "sfr-1"
+
+
+def test_the_launches_of_an_older_journal_are_spot_fleets_on_the_spot_market(path):
+    path.parent.mkdir()
+    old = sqlite3.connect(path, isolation_level=None)
+    for step in _STEPS[:2]:
+        old.executescript(step)
+    old.execute("PRAGMA user_version = 2")
+    old.execute(
+        "INSERT INTO launches VALUES ('t1', 'blue', 'us-east-2', 1, 'c5.large', '0.1', '2026-11-21T12:00:00+00:00',"
+        " 'intended', NULL, NULL, NULL, '{\"SpotFleetRequestConfig\":{}}')"
+    )
+    old.close()
+    journal = Journal(path)
+    [(found, document)] = journal.unanswered()
+    journal.close()
+    assert (found.api, found.market, document) == ("spot-fleet", "spot", '{"SpotFleetRequestConfig":{}}')
+
+
+def test_machines_that_an_answer_names_are_known_unless_a_listing_was_quicker(journal):
+    journal.begin(annex())
+    journal.intend(launch(state=LaunchState.INTENDED, fleet=None), "{}")
+    journal.remember([known("i-1", joined=NOW)])
+    journal.settle("t1", LaunchState.REQUESTED, closed=NOW, instances=[known("i-1"), known("i-2")])
+    assert {each.id: each.joined for each in journal.instances([annex()])} == {"i-1": NOW, "i-2": None}
+    assert journal.launches([annex()])[0].closed == NOW
 
 
 def test_a_life_that_has_begun_is_not_begun_again(journal):

@@ -150,6 +150,11 @@ FIRST_VERSION = """
         ends_at_latest TEXT NOT NULL, finished TEXT, PRIMARY KEY (id, started)
     ) STRICT;
     CREATE UNIQUE INDEX one_life ON annexes (id) WHERE finished IS NULL;
+    CREATE TABLE launches (
+        token TEXT PRIMARY KEY, annex TEXT NOT NULL, region TEXT NOT NULL, target INTEGER NOT NULL,
+        types TEXT NOT NULL, hourly_ceiling TEXT, intended TEXT NOT NULL, state TEXT NOT NULL, fleet TEXT,
+        reason TEXT, closed TEXT, document TEXT NOT NULL
+    ) STRICT;
     INSERT INTO annexes VALUES (
         'ANNEX', '2026-11-21T11:00:00.000000+00:00', 'alice', 'blue', 'physics', 'spot', 'us-east-2', NULL,
         '2026-11-21T19:00:00.000000+00:00', '2026-11-22T11:00:00.000000+00:00', NULL

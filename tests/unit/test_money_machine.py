@@ -52,10 +52,10 @@ class Region(FakeCloud):
             each for each in self.listed_fleets if each.id not in self.unlisted_fleets or self.now - each.created >= LAG
         ]
 
-    def request_fleet(self, document):
+    def request(self, document):
         before = len(self.listed_fleets)
         try:
-            return super().request_fleet(document)
+            return super().request(document)
         finally:
             for made in self.listed_fleets[before:]:
                 self.open[made.id] = made.target
@@ -120,7 +120,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(error=st.sampled_from([Unavailable, NotPermitted, NoCapacity]))
     def aws_refuses(self, error):
-        self.cloud.errors["request_fleet"] = [error("as it may")]
+        self.cloud.errors["request"] = [error("as it may")]
         self.cycle(121)
         self.cloud.errors.clear()
 
@@ -132,7 +132,7 @@ class Money(RuleBasedStateMachine):
         if dies:
             self.daemon.restart()
         self.cloud.unlisted_fleets |= {each.id for each in self.cloud.listed_fleets[before:]}
-        self.cloud.errors["request_fleet"] = [error("as it may")] if error else []
+        self.cloud.errors["request"] = [error("as it may")] if error else []
         self.cycle(20)
         self.cloud.loses_answers = 0
         self.cloud.errors.clear()

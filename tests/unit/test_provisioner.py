@@ -138,8 +138,8 @@ def test_the_next_cycle_does_not_ask_again(daemon):
 def test_the_launch_is_in_the_journal_before_aws_hears_of_it(daemon):
     daemon.queue.groups = [group()]
     known = []
-    ask = daemon.cloud.request_fleet
-    daemon.cloud.request_fleet = lambda document: known.append(daemon.journal.unanswered()) or ask(document)
+    ask = daemon.cloud.request
+    daemon.cloud.request = lambda document: known.append(daemon.journal.unanswered()) or ask(document)
     daemon.cycle()
     ((launch, document),) = known[0]
     assert launch.state is LaunchState.INTENDED
@@ -239,7 +239,7 @@ def test_a_daemon_killed_between_the_request_and_its_answer_finds_the_fleet_by_i
 
 def test_an_unanswered_launch_too_old_to_send_is_given_up_when_no_listing_shows_it(daemon):
     daemon.queue.groups = [group()]
-    daemon.cloud.errors["request_fleet"] = [Unavailable("no way")]
+    daemon.cloud.errors["request"] = [Unavailable("no way")]
     daemon.cycle()
     daemon.queue.groups = []
     daemon.cycle(after=RESEND_FOR + SETTLED)
@@ -249,7 +249,7 @@ def test_an_unanswered_launch_too_old_to_send_is_given_up_when_no_listing_shows_
 
 def test_a_refusal_of_aws_is_told_to_the_user(daemon):
     daemon.queue.groups = [group()]
-    daemon.cloud.errors["request_fleet"] = [OverQuota("MaxSpotInstanceCountExceeded")]
+    daemon.cloud.errors["request"] = [OverQuota("MaxSpotInstanceCountExceeded")]
     daemon.cycle()
     daemon.cycle(after=timedelta(minutes=1))
     assert "MaxSpotInstanceCountExceeded" in daemon.last_said

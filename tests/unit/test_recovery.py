@@ -42,7 +42,7 @@ def test_a_refusal_of_a_second_sending_says_nothing_of_the_first(daemon):
     daemon.cloud.loses_answers = 1
     daemon.cycle()
     hide_fleets(daemon)
-    daemon.cloud.errors["request_fleet"] = [NotPermitted("ExpiredToken")]
+    daemon.cloud.errors["request"] = [NotPermitted("ExpiredToken")]
     daemon.cycle(after=MINUTE)
     assert states(daemon) == [LaunchState.INTENDED]
 
