@@ -1,21 +1,44 @@
-"""What is due to end, by the tags that AWS shows; the journal is not asked."""
+"""
+What is due to end, by the tags that AWS shows; the journal is not asked.
 
-from collections.abc import Mapping
+The daemon and the reaper decide by this very module: it is packed into the reaper's function, so that it and what it
+imports stay small and pure.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from annex_core.model import tags
-from annex_core.model.snapshot import RegionView
 
 _UNREADABLE = timedelta(hours=24)
+
+_OVER = {"cancelled", "failed", "cancelled_terminating", "shutting-down", "terminated"}
+"""States of fleet requests and instances that are gone, or on their way without any help."""
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A fleet request or an instance, as far as its lease goes."""
+
+    id: str
+    state: str
+    """AWS's word for it."""
+    since: datetime
+    """When it was asked for or launched."""
+    tags: Mapping[str, str]
+
+    @property
+    def over(self) -> bool:
+        return self.state in _OVER
 
 
 @dataclass(frozen=True)
 class Due:
-    fleets: tuple[str, ...]
-    instances: tuple[str, ...]
+    ids: tuple[str, ...]
+    """What must end now."""
     unreadable: tuple[str, ...]
-    """Ids whose lease can't be read: they end at EndsAtLatest, else 24 hours after their launch."""
+    """Whose lease can't be read: they end at EndsAtLatest, else 24 hours after their launch."""
 
 
 def ends(carried: Mapping[str, str], launched: datetime) -> tuple[datetime, bool]:
@@ -32,20 +55,18 @@ def ends(carried: Mapping[str, str], launched: datetime) -> tuple[datetime, bool
     return (min(lease, bound) if bound else lease), True
 
 
-def due(view: RegionView, now: datetime, *, access_point: str) -> Due:
-    fleets, instances, unreadable = [], [], []
-    for fleet in view.fleets:
-        if fleet.tags.get(tags.ACCESS_POINT) == access_point and fleet.live and fleet.state != "cancelled_terminating":
-            end, read = ends(fleet.tags, fleet.created)
-            if end <= now:
-                fleets.append(fleet.id)
-            if not read:
-                unreadable.append(fleet.id)
-    for instance in view.instances:
-        if instance.tags.get(tags.ACCESS_POINT) == access_point and instance.state != "shutting-down":
-            end, read = ends(instance.tags, instance.launched)
-            if end <= now:
-                instances.append(instance.id)
-            if not read:
-                unreadable.append(instance.id)
-    return Due(tuple(fleets), tuple(instances), tuple(unreadable))
+def due(things: Iterable[Leased], now: datetime) -> Due:
+    """
+    Args:
+        things: Ours; whose they are is for the caller to say. What is over already is left out here.
+    """
+    ids, unreadable = [], []
+    for thing in things:
+        if thing.over:
+            continue
+        end, read = ends(thing.tags, thing.since)
+        if end <= now:
+            ids.append(thing.id)
+        if not read:
+            unreadable.append(thing.id)
+    return Due(tuple(ids), tuple(unreadable))

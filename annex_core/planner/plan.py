@@ -21,7 +21,7 @@ from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
 from annex_core.planner.growth import grow, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
-from annex_core.planner.leases import due
+from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
 
 _LATE_FILL = timedelta(minutes=1)
@@ -114,12 +114,23 @@ def _ended(snapshot: Snapshot) -> list[Action]:
     """Cancel and terminate what is due in each region, whoever asked for it and whatever the journal says."""
     actions: list[Action] = []
     for region, view in sorted(snapshot.regions.items()):
-        over = due(view, snapshot.at, access_point=snapshot.access_point)
-        if over.fleets:
-            actions.append(CancelFleets(region, over.fleets, terminate=True, why="the lease has ended"))
-        if over.instances:
-            actions.append(Terminate(region, over.instances, why="the lease has ended"))
+        fleets, instances = _leased(view, snapshot.access_point)
+        if over := due(fleets, snapshot.at).ids:
+            actions.append(CancelFleets(region, over, terminate=True, why="the lease has ended"))
+        if over := due(instances, snapshot.at).ids:
+            actions.append(Terminate(region, over, why="the lease has ended"))
     return actions
+
+
+def _leased(view: RegionView, access_point: str) -> tuple[list[Leased], list[Leased]]:
+    """Fleets and instances of this access point's."""
+    fleets = [Leased(each.id, each.state, each.created, each.tags) for each in view.fleets]
+    instances = [Leased(each.id, each.state, each.launched, each.tags) for each in view.instances]
+    mine = tags.ACCESS_POINT
+    return (
+        [each for each in fleets if each.tags.get(mine) == access_point],
+        [each for each in instances if each.tags.get(mine) == access_point],
+    )
 
 
 def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
@@ -200,6 +211,7 @@ def _troubles(snapshot: Snapshot) -> list[str]:
         if known.joined and known.gone is None and known.id not in names
     ]
     for region, view in sorted(snapshot.regions.items()):
-        unreadable = due(view, snapshot.at, access_point=snapshot.access_point).unreadable
+        fleets, instances = _leased(view, snapshot.access_point)
+        unreadable = due([*fleets, *instances], snapshot.at).unreadable
         found += [f"{each} in {region} carries no readable lease; it ends 24 hours after launch" for each in unreadable]
     return found
