@@ -17,6 +17,9 @@ DIGEST = PREFIX + "Template"
 STACKS = "condor-annex-"
 """What the stacks' names begin with."""
 
+REAPER_FUNCTION = STACKS + "reaper"
+"""The name of the function, and of its rule."""
+
 FLEET_POLICY = "service-role/AmazonEC2SpotFleetTaggingRole"
 """AWS's own policy for the role that Spot Fleet launches with."""
 

@@ -16,14 +16,16 @@ from typing import Literal
 from annex_core.account.components import (
     COMPONENT,
     FLEET_POLICY,
+    REAPER_FUNCTION,
     SERVICE_ROLES,
     STACKS,
     bucket_name,
     fleet_role_name,
 )
 from annex_core.model import tags
+from annex_core.model.signs import FREEZE, HEARTBEAT
 
-PolicyName = Literal["setup", "daily"]
+PolicyName = Literal["setup", "daily", "reaper"]
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 ANYTHING = ("*",)
@@ -49,6 +51,10 @@ class Right:
 
 def _ec2(*kinds: str) -> tuple[str, ...]:
     return tuple(f"arn:{{partition}}:ec2:*:{{account}}:{kind}/*" for kind in kinds)
+
+
+def _parameter(name: str) -> tuple[str, ...]:
+    return (f"arn:{{partition}}:ssm:*:{{account}}:parameter{name}",)
 
 
 _OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{tags.POOL}": "{pool}"}}
@@ -263,7 +269,51 @@ SETUP = (
     ),
 )
 
-RIGHTS = (*SETUP, *DAILY)
+_OF_A_POOL: Condition = {"Null": {f"aws:ResourceTag/{tags.POOL}": "false"}}
+"""Of whatever pool: there is one reaper for all."""
+
+REAPER = (
+    Right(
+        "reaper",
+        "Look",
+        "ec2:DescribeInstances ec2:DescribeLaunchTemplates ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSpotInstanceRequests",
+    ),
+    Right(
+        "reaper",
+        "EndFleets",
+        "ec2:CancelSpotFleetRequests",
+        resources=_ec2("spot-fleet-request"),
+        condition=_OF_A_POOL,
+    ),
+    Right("reaper", "EndInstances", "ec2:TerminateInstances", resources=_ec2("instance"), condition=_OF_A_POOL),
+    Right(
+        "reaper",
+        "StopOpenRequestsOfFleets",
+        "ec2:CancelSpotInstanceRequests",
+        resources=_ec2("spot-instances-request"),
+        condition={"Null": {f"aws:ResourceTag/{_FLEET_TAG}": "false"}},
+    ),
+    Right(
+        "reaper",
+        "DeleteTemplates",
+        "ec2:DeleteLaunchTemplate",
+        resources=_ec2("launch-template"),
+        condition=_OF_A_POOL,
+    ),
+    Right("reaper", "ReadFreeze", "ssm:GetParameter", resources=_parameter(FREEZE)),
+    Right("reaper", "LeaveHeartbeat", "ssm:PutParameter", resources=_parameter(HEARTBEAT)),
+    Right(
+        # Lambda's own, for the function; it may not make the group anew when a teardown has deleted it.
+        "reaper",
+        "Log",
+        "",
+        "logs:CreateLogStream logs:PutLogEvents",
+        (f"arn:{{partition}}:logs:*:{{account}}:log-group:/aws/lambda/{REAPER_FUNCTION}:*",),
+    ),
+)
+
+RIGHTS = (*SETUP, *DAILY, *REAPER)
 
 NEED_NO_RIGHT = frozenset({"sts:GetCallerIdentity"})
 
