@@ -80,6 +80,7 @@ _STEPS = (
     ALTER TABLE launches ADD COLUMN market TEXT NOT NULL DEFAULT 'spot';
     ALTER TABLE launches ADD COLUMN obstacle TEXT;
     """,
+    "ALTER TABLE annexes ADD COLUMN pilot INTEGER NOT NULL DEFAULT 0;",
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, expand, macros
+from annex_core.bundle.build import USER_DATA_LIMIT
 from annex_core.model import duration
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Market, Route
@@ -43,6 +45,8 @@ FIELDS = {
     "AnnexInstanceProfile": "instance_profile",
     "AnnexVolumeGiB": "volume_gib",
     "AnnexConfigDir": "config_dir",
+    "AnnexUserDataFile": "user_data_file",
+    "AnnexPilot": "pilot",
     "AnnexTags": "tags",
 }
 """The field of Route that each macro of schemas/route.json fills."""
@@ -159,6 +163,7 @@ class Checker:
         lifetime = values.get("AnnexLifetime", 0)
         if values.get("AnnexMaxLifetime", lifetime) < lifetime:
             reading.refuse("AnnexMaxLifetime", "AnnexMaxLifetime is less than AnnexLifetime")
+        _user_data(reading, values)
         for name, (default, limit) in _LIMITS.items():
             if not reading.is_set(name, pool_wide=default):
                 reading.warn(name, f"{name} is not set: the job router takes {limit} jobs at most")
@@ -255,6 +260,8 @@ def _typed(text: str, shape: Mapping[str, Any]) -> Any:
             if not all(equals for _, equals, _ in pairs):
                 return text
             return {key.strip(): value.strip() for key, _, value in pairs}
+        case "boolean":
+            return {"true": True, "false": False}.get(text.lower(), text)
         case "integer" if shape.get("unit") == "s":
             found = duration.seconds(text)
             return text if found is None else found
@@ -268,6 +275,31 @@ def _typed(text: str, shape: Mapping[str, Any]) -> Any:
             return number if number.is_finite() else text
         case _:
             return text
+
+
+def _user_data(reading: _Reading, values: Mapping[str, Any]) -> None:
+    """Another user data than ours starts no execution point by itself: something else has to, or a pilot is meant."""
+    name = "AnnexUserDataFile"
+    path = values.get(name)
+    if path is None and values.get("AnnexPilot"):
+        reading.refuse("AnnexPilot", f"AnnexPilot: without {name} no pilot starts")
+    if path is None:
+        return
+    try:
+        size = len(Path(path).read_bytes().decode().encode())
+    except OSError as error:
+        reading.refuse(name, f"{name}: {error.strerror}: {path}")
+    except UnicodeDecodeError:
+        reading.refuse(name, f"{name}: {path} is not text in UTF-8")
+    else:
+        if size > USER_DATA_LIMIT:
+            reading.refuse(name, f"{name}: {path} is {size} bytes, and EC2 takes {USER_DATA_LIMIT}")
+    if not values.get("AnnexPilot") and "AnnexInstanceProfile" not in values:
+        reading.warn(
+            name,
+            f"{name}: machines don't run our boot script; to join, the image has to fetch its bundle by itself, which"
+            " takes AnnexInstanceProfile, and a pilot of another pool takes AnnexPilot = True",
+        )
 
 
 def _caps(reading: _Reading, values: Mapping[str, Any], types: Mapping[str, InstanceType]) -> None:

@@ -104,6 +104,7 @@ def _table(annexes: Sequence[Annex], as_of: datetime | None, *, owners: bool, wi
 
 def _details(annex: Annex, as_of: datetime | None, console: Console) -> None:
     facts = [f"{key} {annex[key]}" for key in ("id", "project", "route") if annex[key]]
+    facts += ["for pilots of another pool"] if annex["pilot"] else []
     if facts:
         console.print("  " + ", ".join(facts), markup=False)
     for fleet in annex["fleets"]:
@@ -111,7 +112,8 @@ def _details(annex: Annex, as_of: datetime | None, console: Console) -> None:
         text = f"  fleet {fleet['id']} {fleet['state']}, {fleet['fulfilled']:g} of {fleet['target']}{still}"
         console.print(text, markup=False, soft_wrap=True)
     for machine in annex["instances"]["list"]:
-        joined = machine["state"] if machine["state"] != "running" else "up" if machine["joined"] else "booting"
+        up = machine["joined"] or annex["pilot"]
+        joined = machine["state"] if machine["state"] != "running" else "up" if up else "booting"
         age = _age(machine["launched"], as_of)
         text = f"  {machine['id']}  {machine['type']:<14} {machine['zone']:<12} {joined:<13} {age:>7}"
         console.print(text, markup=False, soft_wrap=True)

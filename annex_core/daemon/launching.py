@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -111,7 +111,8 @@ class Launcher:
             region = self._regions[annex.region]
             try:
                 region.cloud.delete_template(template.template)
-                region.store(template.bucket).delete(bundle_key(annex.id))
+                if template.bucket:
+                    region.store(template.bucket).delete(bundle_key(annex.id))
             except (NotPermitted, Refused) as error:
                 # The next life finds and re-uses what stays: it must not wait for ever.
                 log.error("annex %s: template %s or its bundle stays: %s", annex.key, template.template, error)
@@ -128,16 +129,57 @@ class Launcher:
             lease_ends=annex.lease_ends,
             ends_at_latest=annex.ends_at_latest,
             extra=route.tags,
+            pilot=annex.pilot,
         ).as_dict()
 
     def _template(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRef:
         """The annex's template, made or changed only when it has to be; its bundle is in the bucket before it is."""
         annex = wanted.annex
         now = self._clock()
-        image = region.cloud.resolve_image(route.image)
-        config_dir = _config_files(route)
+        own = _own_user_data(route)
+        if annex.pilot and own is None:
+            raise BadRoute(route.name, "there is no AnnexUserDataFile, and without user data no pilot starts")
+        point = None if annex.pilot else self._execution_point(wanted)
+        config_dir = {} if annex.pilot else _config_files(route)
+        request = TemplateRequest(
+            name=f"condor-annex-{annex.id}",
+            client_token="",
+            image=region.cloud.resolve_image(route.image),
+            user_data="",
+            tags=self._tags(wanted, route),
+            security_groups=route.security_groups,
+            key_name=route.key_name,
+            instance_profile=route.instance_profile,
+            volume_gib=route.volume_gib,
+        )
+        digest = _digest(annex.started, point, own, request, sorted(config_dir.items()))
         needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
-        point = ExecutionPoint(
+        known = self._journal.template(annex.id)
+        if known and known.digest == digest and known.url_expires >= needed_until:
+            return TemplateRef(known.template, known.version)
+        if point:
+            self._put_bundle(wanted, point, config_dir, route, region)
+        text, good_until = own, annex.ends_at_latest + FETCH_WITHIN + _BOOT + route.fulfil_within
+        if text is None:
+            good_until = needed_until + _URL_GOOD_FOR
+            text = user_data(
+                url=region.store(route.bucket).url(
+                    bundle_key(annex.id), expires_in=int((good_until - now).total_seconds())
+                ),
+                lease_ends=annex.lease_ends,
+                ends_at_latest=annex.ends_at_latest,
+            )
+        made = region.cloud.put_template(
+            replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
+            existing=known.template if known else None,
+        )
+        bucket = route.bucket if point else ""
+        self._journal.keep_template(Template(annex.id, made.id, made.version, bucket, digest, good_until))
+        return made
+
+    def _execution_point(self, wanted: LaunchFleet) -> ExecutionPoint:
+        annex = wanted.annex
+        return ExecutionPoint(
             key=annex.key,
             project=annex.project,
             route=annex.route,
@@ -147,39 +189,15 @@ class Launcher:
             lease_ends=annex.lease_ends,
             hourly_prices={**_prices(wanted)},
         )
-        request = TemplateRequest(
-            name=f"condor-annex-{annex.id}",
-            client_token="",
-            image=image,
-            user_data="",
-            tags=self._tags(wanted, route),
-            security_groups=route.security_groups,
-            key_name=route.key_name,
-            instance_profile=route.instance_profile,
-            volume_gib=route.volume_gib,
-        )
-        digest = _digest(annex.started, point, request, sorted(config_dir.items()))
-        known = self._journal.template(annex.id)
-        if known and known.digest == digest and known.url_expires >= needed_until:
-            return TemplateRef(known.template, known.version)
-        identity = annex.key.identity(self._site.domain)
-        token = self._tokens.issue(identity, int((annex.ends_at_latest - now).total_seconds()))
-        store = region.store(route.bucket)
-        key = bundle_key(annex.id)
-        store.put(key, bundle(point, token=token, config_dir=config_dir), request.tags)
-        good_for = needed_until - now + _URL_GOOD_FOR
-        text = user_data(
-            url=store.url(key, expires_in=int(good_for.total_seconds())),
-            lease_ends=annex.lease_ends,
-            ends_at_latest=annex.ends_at_latest,
-        )
-        unique = _digest(request, text)[:32]
-        made = region.cloud.put_template(
-            replace(request, user_data=text, client_token=client_token(annex.id, unique)),
-            existing=known.template if known else None,
-        )
-        self._journal.keep_template(Template(annex.id, made.id, made.version, route.bucket, digest, now + good_for))
-        return made
+
+    def _put_bundle(
+        self, wanted: LaunchFleet, point: ExecutionPoint, config_dir: Mapping[str, bytes], route: Route, region: Region
+    ) -> None:
+        annex = wanted.annex
+        lifetime = int((annex.ends_at_latest - self._clock()).total_seconds())
+        token = self._tokens.issue(annex.key.identity(self._site.domain), lifetime)
+        content = bundle(point, token=token, config_dir=config_dir)
+        region.store(route.bucket).put(bundle_key(annex.id), content, self._tags(wanted, route))
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
@@ -195,6 +213,18 @@ def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Overr
 
 def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:
     return {name: ceiling for name, ceiling in wanted.ceilings.items() if ceiling is not None}
+
+
+def _own_user_data(route: Route) -> str | None:
+    """What the route, or a command, gives in place of our boot script."""
+    if route.user_data is not None or route.user_data_file is None:
+        return route.user_data
+    try:
+        return Path(route.user_data_file).read_bytes().decode()
+    except OSError as error:
+        raise BadRoute(route.name, f"AnnexUserDataFile: {error.strerror}: {error.filename}") from error
+    except UnicodeDecodeError as error:
+        raise BadRoute(route.name, f"AnnexUserDataFile: {route.user_data_file} is not text in UTF-8") from error
 
 
 def _config_files(route: Route) -> dict[str, bytes]:

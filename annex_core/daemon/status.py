@@ -1,6 +1,7 @@
 """The answer to a status request, from the last cycle; schemas/status.json says what stands in it."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from annex_core.model.demand import JobCounts
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.plan import LaunchFleet, Outlook
 from annex_core.model.snapshot import RegionView, Snapshot
-from annex_core.model.supply import Instance
+from annex_core.model.supply import Instance, InstanceState
 from annex_core.model.tags import stamp
 from annex_core.planner.caps import spent
 from annex_core.planner.holdings import Holding, holding, hourly
@@ -76,6 +77,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "id": None,
             "project": groups[0].project if groups else None,
             "route": groups[0].route if groups else None,
+            "pilot": False,
             "lease_ends": None,
             "ends_at_latest": None,
             "fleets": [],
@@ -87,24 +89,33 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
     held = holding(key, annex, snapshot, volume_gib=1)
     known = [each for each in snapshot.known if each.annex == annex.id]
     launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    up = _up(annex, held, view)
     return found | {
         "id": annex.id,
         "project": annex.project,
         "route": annex.route,
+        "pilot": annex.pilot,
         "lease_ends": stamp(annex.lease_ends),
         "ends_at_latest": stamp(annex.ends_at_latest),
         "fleets": _fleets(launches, view, held),
         "instances": {
             "asked": sum(launch.target for launch in launches),
             "pending": held.coming,
-            "booting": sum(each.joined is None for each in held.instances),
-            "joined": sum(each.joined is not None for each in held.instances),
+            "booting": sum(each.id not in up for each in held.instances),
+            "joined": sum(each.id in up for each in held.instances),
             "gone": sum(each.gone is not None for each in known),
             "list": _instances(known, view),
         },
         "hourly_cost": _money(hourly(held)),
         "spent_estimate": _money(spent(known, snapshot.at)),
     }
+
+
+def _up(annex: Annex, held: Holding, view: RegionView) -> AbstractSet[str]:
+    """Its machines that are where they belong: in the annexes' pool; a pilot's as soon as it runs."""
+    if not annex.pilot:
+        return {each.id for each in held.instances if each.joined}
+    return {each.id for each in view.instances if each.state is InstanceState.RUNNING}
 
 
 def _sentence(key: AnnexKey, outlook: Outlook | None, annex: Annex | None, standing: Standing) -> str:

@@ -44,6 +44,8 @@ class Annex:
     """What a create by hand decided in the route's place: fields of `create` in schemas/request.json."""
     ending: Ending | None = None
     ending_since: datetime | None = None
+    pilot: bool = False
+    """Its machines bring their own pilot and join no pool of ours, whatever becomes of its route."""
 
 
 class LaunchState(StrEnum):

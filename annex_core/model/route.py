@@ -74,6 +74,10 @@ class Route:
     instance_profile: str | None = None
     volume_gib: int = 20
     config_dir: str | None = None
+    user_data_file: str | None = None
+    """What instances run at boot in place of our boot script: a file on the access point."""
+    pilot: bool = False
+    """Machines bring their own pilot: they get no bundle and no token, and are not expected in the annexes' pool."""
     tags: tuple[tuple[str, str], ...] = ()
     fleet_api: FleetApi = FleetApi.SPOT_FLEET
 
@@ -83,13 +87,11 @@ class Route:
     max_prices: tuple[tuple[str, Decimal], ...] = ()
     """USD an hour by instance type, or for all others under *: the most that the Spot market may ask."""
     user_data: str | None = None
-    """Instead of the boot script."""
+    """Instead of the boot script; it wins over user_data_file."""
     default_user_data: str | None = None
     """Where fleet_config brings none."""
     fleet_config: Mapping[str, Any] | None = None
     """A Spot Fleet request configuration as AWS's console exports it."""
-    pilot: bool = False
-    """The machines bring their own software: no bundle, no token, and nobody waits for them to join."""
     any_owner: bool = False
     """The machines run everybody's jobs."""
 

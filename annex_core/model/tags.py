@@ -16,6 +16,8 @@ POOL = PREFIX + "Pool"
 ACCESS_POINT = PREFIX + "AccessPoint"
 LEASE_ENDS = PREFIX + "LeaseEnds"
 ENDS_AT_LATEST = PREFIX + "EndsAtLatest"
+PILOT = PREFIX + "Pilot"
+"""Only on what brings its own pilot, with the value `true`: a daemon that has lost its journal must not wait for it."""
 
 METADATA_KEY = re.compile(r"(?!\.{1,2}$|_index$)[0-9A-Za-z\-_+=,.@:]{1,128}")
 """What a tag key must look like to be readable through instance metadata; one other key fails every launch."""
@@ -34,9 +36,13 @@ class AnnexTags:
     ends_at_latest: datetime
     extra: tuple[tuple[str, str], ...] = ()
     """The route's own AnnexTags, in their order."""
+    pilot: bool = False
 
     def as_dict(self) -> dict[str, str]:
-        return dict(self.extra) | {
+        pilot = {PILOT: "true"} if self.pilot else {}
+        return {
+            **dict(self.extra),
+            **pilot,
             PROJECT: self.project,
             NAME: self.key.name,
             OWNER: self.key.owner,

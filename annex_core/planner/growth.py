@@ -58,6 +58,7 @@ def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot:
         lease_ends=snapshot.at + min([*(wished or [route.lifetime]), route.max_lifetime]),
         ends_at_latest=snapshot.at + route.max_lifetime,
         limits=queued_limits(key, groups, snapshot),
+        pilot=route.pilot,
     )
 
 
@@ -131,6 +132,8 @@ def _hold(annex: Annex, route: Route, groups: Sequence[JobGroup], held: Holding,
         return f"route {route.name} is not open to {annex.key.owner}; its administrator lists who may use it"
     if any(group.wishes.on_demand for group in groups) or route.market is not Market.SPOT:
         return "on-demand machines can't be had yet, only Spot ones"
+    if annex.pilot or route.pilot:
+        return f"route {route.name} is for pilots of another pool, and jobs of this queue can't run there"
     if annex.region in snapshot.frozen:
         return snapshot.frozen[annex.region]
     for region, view in sorted(snapshot.regions.items()):
@@ -173,7 +176,9 @@ def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:
 
 
 def _never_joined(annex: Annex, snapshot: Snapshot) -> list[datetime]:
-    """When machines ended that never joined, since the last one that did."""
+    """When machines ended that never joined, since the last one that did; of pilots none is expected to."""
+    if annex.pilot:
+        return []
     mine = [known for known in snapshot.known if known.annex == annex.id]
     last_joined = max((known.launched for known in mine if known.joined), default=None)
     return [

@@ -188,6 +188,8 @@ def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now
 
 def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Snapshot) -> list[Action]:
     within = route.join_within if route else Route.join_within
+    if annex.pilot:
+        return []
     if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
         return []
     late = tuple(known.id for known in held.instances if known.joined is None and snapshot.at - known.launched > within)

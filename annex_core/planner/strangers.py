@@ -106,6 +106,7 @@ def adopt(
             started=since,
             lease_ends=lease,
             ends_at_latest=tags.moment(carried, tags.ENDS_AT_LATEST) or lease,
+            pilot=carried.get(tags.PILOT) == "true",
         )
     for fleet in fleets:
         key = tags.key_of(fleet.tags)

@@ -35,6 +35,7 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "id": "blue-0123456789",
         "project": "cms",
         "route": "aws",
+        "pilot": False,
         "lease_ends": "2026-11-21T16:30:00Z",
         "ends_at_latest": "2026-11-22T08:30:00Z",
         "status": f"Annex {name}: 2 machines are on their way.",

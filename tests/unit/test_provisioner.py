@@ -46,6 +46,14 @@ class Daemon:
         )
         hands = Hands(lambda region, errand: self.hung.get((region, errand)) or AtOnce())
         site = Site("pool", ACCESS_POINT, DOMAIN, "ap.example:9618", DOMAIN)
+        self.launcher = Launcher(
+            site=site,
+            journal=self.journal,
+            regions=regions,
+            tokens=self.tokens,
+            clock=lambda: self.now,
+            unique=lambda: f"{next(self.numbers):032d}",
+        )
         self.provisioner = Provisioner(
             observer=Observer(
                 queue=self.queue,
@@ -61,14 +69,7 @@ class Daemon:
                 access_point=ACCESS_POINT,
                 domain=DOMAIN,
             ),
-            launcher=Launcher(
-                site=site,
-                journal=self.journal,
-                regions=regions,
-                tokens=self.tokens,
-                clock=lambda: self.now,
-                unique=lambda: f"{next(self.numbers):032d}",
-            ),
+            launcher=self.launcher,
             journal=self.journal,
             regions=regions,
             queue=self.queue,
