@@ -158,6 +158,14 @@ class Cloud(Protocol):
         """Terminate, halving a batch that fails; returns the reason for each instance that stays."""
         ...
 
+    def console(self, instance: str) -> str:
+        """What an instance has printed, as far as EC2 keeps it; up to 64 KB, empty where it has nothing yet."""
+        ...
+
+    def state_reasons(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Why instances ended, in AWS's words; one that AWS lists no more is absent."""
+        ...
+
     def delete_template(self, template: str) -> None:
         """Gone already is fine."""
         ...

@@ -157,6 +157,7 @@ DAILY = (
         resources=_ec2("spot-fleet-request"),
         condition=_OURS,
     ),
+    Right("daily", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=_ec2("instance"), condition=_OURS),
     Right("daily", "EndOurInstances", "ec2:TerminateInstances", resources=_ec2("instance"), condition=_OURS),
     Right(
         # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.

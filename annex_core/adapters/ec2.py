@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,29 @@ class Ec2Cloud:
                 if not page.get("NextToken"):
                     return answers.newest_obstacle(records)
                 asked["NextToken"] = page["NextToken"]
+
+    def console(self, instance: str) -> str:
+        with suppress(Refused), aws_call("GetConsoleOutput"):
+            return answers.console(self._reader.get_console_output(InstanceId=instance, Latest=True))
+        # Types that aren't Nitro refuse to give the latest, and give what was saved some minutes after boot.
+        with aws_call("GetConsoleOutput"):
+            return answers.console(self._reader.get_console_output(InstanceId=instance))
+
+    def state_reasons(self, ids: Sequence[str]) -> Mapping[str, str]:
+        reasons: dict[str, str] = {}
+        for some in _batches(ids, _FILTER_VALUES):
+            # By filter, not by id: one that AWS lists no more would fail them all.
+            pages = self._reader.get_paginator("describe_instances").paginate(
+                Filters=[{"Name": "instance-id", "Values": some}], PaginationConfig={"PageSize": _PAGE}
+            )
+            with aws_call("DescribeInstances"):
+                reasons |= {
+                    each["InstanceId"]: answers.state_reason(each)
+                    for page in pages
+                    for reservation in page["Reservations"]
+                    for each in reservation["Instances"]
+                }
+        return reasons
 
     # What can be had.
 

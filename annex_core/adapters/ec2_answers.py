@@ -13,6 +13,7 @@ from annex_core.model.supply import Fleet, Instance, InstanceState, OpenRequest
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import (
         CancelSpotFleetRequestsResponseTypeDef,
+        GetConsoleOutputResultTypeDef,
         HistoryRecordTypeDef,
         ImageTypeDef,
         InstanceTypeDef,
@@ -45,6 +46,17 @@ def instance(found: InstanceTypeDef) -> Instance:
         fleet=tags.get(FLEET_TAG),
         address=found.get("PrivateIpAddress"),
     )
+
+
+def console(answer: GetConsoleOutputResultTypeDef) -> str:
+    """boto3 has taken the base64 off; what is no UTF-8 in it was replaced."""
+    return answer.get("Output", "")
+
+
+def state_reason(found: InstanceTypeDef) -> str:
+    """Such as `Server.SpotInstanceTermination: Spot instance termination`."""
+    message = found.get("StateReason", {}).get("Message") or found.get("StateTransitionReason")
+    return message or f"AWS gives no reason; it is {found['State']['Name']}"
 
 
 def fleet(found: SpotFleetRequestConfigTypeDef) -> Fleet:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from annex_core.adapters.journal_rows import (
     ANNEX,
+    DEATH,
     INSTANCE,
     LAUNCH,
     annex_of,
     begin_life,
+    death_of,
     instance_of,
     instance_row,
     launch_of,
@@ -29,6 +31,7 @@ from annex_core.adapters.journal_rows import (
 )
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState, Obstacle
+from annex_core.model.death import Death
 
 _STEPS = (
     """
@@ -81,9 +84,17 @@ _STEPS = (
     ALTER TABLE launches ADD COLUMN obstacle TEXT;
     """,
     "ALTER TABLE annexes ADD COLUMN pilot INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE deaths (
+        instance TEXT PRIMARY KEY, annex TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL,
+        boot_log TEXT NOT NULL, console TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX deaths_of ON deaths (annex, at);
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)
+_DEATHS_KEPT = 50
 
 
 @dataclass(frozen=True)
@@ -255,6 +266,31 @@ class Journal:
         if rows:
             with self.writing() as db:
                 db.executemany(f"INSERT OR REPLACE INTO instances ({INSTANCE}) VALUES ({marks(INSTANCE)})", rows)
+
+    def keep_death(self, death: Death) -> None:
+        """Of an annex the newest _DEATHS_KEPT stay."""
+        with self.writing() as db:
+            db.execute(
+                f"INSERT OR REPLACE INTO deaths ({DEATH}) VALUES ({marks(DEATH)})",
+                (death.instance, death.annex, text(death.at), death.reason, death.boot_log, death.console),
+            )
+            db.execute(
+                "DELETE FROM deaths WHERE annex = ? AND instance NOT IN"
+                " (SELECT instance FROM deaths WHERE annex = ? ORDER BY at DESC, instance LIMIT ?)",
+                (death.annex, death.annex, _DEATHS_KEPT),
+            )
+
+    def deaths(self, annexes: Iterable[Annex]) -> tuple[Death, ...]:
+        """Of the lives given, oldest first."""
+        found: list[Death] = []
+        with self.writing() as db:
+            for annex in annexes:
+                rows = db.execute(
+                    f"SELECT {DEATH} FROM deaths WHERE annex = ? AND at >= ? ORDER BY at, instance",
+                    (annex.id, text(annex.started)),
+                ).fetchall()
+                found += [death_of(row) for row in rows]
+        return tuple(found)
 
     def template(self, annex: str) -> Template | None:
         with self.writing() as db:

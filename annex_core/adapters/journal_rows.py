@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchState, Obstacle
+from annex_core.model.death import Death
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import FleetApi, Market
@@ -20,6 +21,7 @@ LAUNCH = (
     " closed, for_order, ends_at_latest"
 )
 INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone"
+DEATH = "instance, annex, at, reason, boot_log, console"
 """Columns, in the order that the functions below take and give them."""
 
 
@@ -145,6 +147,11 @@ def instance_row(instance: KnownInstance) -> tuple[Any, ...]:
         text(instance.joined) if instance.joined else None,
         text(instance.gone) if instance.gone else None,
     )
+
+
+def death_of(row: tuple[str, ...]) -> Death:
+    instance, annex, at, *told = row
+    return Death(instance, annex, moment(at), *told)
 
 
 def text(at: datetime) -> str:

@@ -21,6 +21,8 @@ _DEADLINE_S = 10.0
 
 _NUMBERS = 53
 """Characters that the table's numbers take when they are large."""
+_DEATHS_SHOWN = 3
+_LINES_SHOWN = 8
 _LEGEND = (
     "times are hours and minutes, money is USD at most.\n"
     "Jobs are IDLE, RUN (running) or HELD; machines are DUE (asked for), BOOT (starting), UP (in the pool) or GONE."
@@ -69,6 +71,7 @@ def show(known: dict[str, Any], console: Console, *, details: bool) -> None:
         console.print(f"\n{annex['owner']}: {annex['status']}" if owners else f"\n{annex['status']}", markup=False)
         if details:
             _details(annex, as_of, console)
+            _died(annex, console)
     for route, reason in sorted(known["refused_routes"].items()):
         console.print(f"\nRoute {route} is refused as it stands: {reason}", style="red", markup=False)
     for trouble in known["troubles"]:
@@ -117,6 +120,15 @@ def _details(annex: Annex, as_of: datetime | None, console: Console) -> None:
         age = _age(machine["launched"], as_of)
         text = f"  {machine['id']}  {machine['type']:<14} {machine['zone']:<12} {joined:<13} {age:>7}"
         console.print(text, markup=False, soft_wrap=True)
+
+
+def _died(annex: Annex, console: Console) -> None:
+    """The last few that never joined: why they ended, and their last lines."""
+    for death in annex["never_joined"][-_DEATHS_SHOWN:]:
+        text = f"  {death['id']} never joined; it ended at {death['at']}: {death['reason']}"
+        console.print(text, style="red", markup=False, soft_wrap=True)
+        for line in (death["boot_log"] or death["console"]).splitlines()[-_LINES_SHOWN:]:
+            console.print(f"    {line}", markup=False, soft_wrap=True)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -163,6 +163,7 @@ class Observer:
             annexes={annex.key: annex for annex in living},
             launches=self._journal.launches(living),
             known=self._journal.instances(living),
+            deaths=self._journal.deaths(living),
             frozen=frozen,
             domain=self._domain,
             access_point=self._access_point,

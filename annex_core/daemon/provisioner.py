@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from annex_core.adapters.journal import Journal
+from annex_core.daemon.deaths import Deaths
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.launching import Launcher
 from annex_core.daemon.observing import Observer
@@ -85,6 +86,7 @@ class Provisioner:
         self._queue = queue
         self._clock = clock
         self._hands = hands
+        self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
         self._failures: dict[str, Failure] = {}
@@ -114,6 +116,8 @@ class Provisioner:
             snapshot = replace(snapshot, failures=dict(self._failures))
         decided = plan(snapshot)
         self._act(decided.actions, snapshot, unseen)
+        for region, gone in self._deaths.unexplained(snapshot).items():
+            self._start(f"deaths in {region}", region, Errand.HISTORY, partial(self._deaths.explain, region, gone))
         for trouble in decided.troubles:
             if self.standing is None or trouble not in self.standing.plan.troubles:
                 log.warning("%s", trouble)
@@ -213,6 +217,7 @@ class Provisioner:
                 log.info("cancelling %s: %s", ", ".join(fleets), why)
                 _complain(self._regions[region].cloud.cancel_fleets(fleets, terminate=terminate))
             case Terminate(region, instances, why):
+                self._deaths.before_ending(region, instances, why, snapshot)
                 log.info("terminating %s: %s", ", ".join(instances), why)
                 _complain(self._regions[region].cloud.terminate(instances))
             case FinishAnnex(annex):

@@ -9,6 +9,7 @@ from typing import Any
 from annex_core.daemon.provisioner import Standing
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.plan import LaunchFleet, Outlook
@@ -82,6 +83,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "ends_at_latest": None,
             "fleets": [],
             "instances": {"asked": 0, "pending": 0, "booting": 0, "joined": 0, "gone": 0, "list": []},
+            "never_joined": [],
             "hourly_cost": None,
             "spent_estimate": None,
         }
@@ -106,6 +108,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "gone": sum(each.gone is not None for each in known),
             "list": _instances(known, view),
         },
+        "never_joined": [_death(death) for death in snapshot.deaths if death.annex == annex.id],
         "hourly_cost": _money(hourly(held)),
         "spent_estimate": _money(spent(known, snapshot.at)),
     }
@@ -164,6 +167,16 @@ def _instances(known: list[KnownInstance], view: RegionView) -> list[dict[str, A
         }
         for each in known
     ]
+
+
+def _death(death: Death) -> dict[str, Any]:
+    return {
+        "id": death.instance,
+        "at": stamp(death.at),
+        "reason": death.reason,
+        "boot_log": death.boot_log,
+        "console": death.console,
+    }
 
 
 def _money(amount: Decimal | None) -> str | None:

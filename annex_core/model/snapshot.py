@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
@@ -56,6 +57,8 @@ class Snapshot:
     """Why AWS has not filled a launch, in its words, by client token."""
     known: Sequence[KnownInstance] = ()
     """Instances ever seen of the living annexes, gone ones included."""
+    deaths: Sequence[Death] = ()
+    """Of the living annexes' machines that never joined, oldest first."""
     frozen: Mapping[str, str] = field(default_factory=dict)
     """Why nothing may be launched in a region now, by region."""
     failures: Mapping[str, Failure] = field(default_factory=dict)

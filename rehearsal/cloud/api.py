@@ -2,10 +2,12 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, Reservation
 from moto.ec2.responses import EC2Response
@@ -20,6 +22,8 @@ Row = TypeVar("Row")
 
 _FLEET_ID = re.compile(r"sfr-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CANCELLED = 100
+_CONSOLE_KEPT = 65_536
+"""Bytes, as EC2 keeps."""
 
 
 class LocalEC2Response(EC2Response):
@@ -120,6 +124,14 @@ class LocalEC2Response(EC2Response):
             for instance in reservation.instances:
                 life = self._ec2.lives.get(instance.id)
                 yield (life.serial if life else -1), (reservation, instance)
+
+    def get_console_output(self) -> ActionResult:
+        instance = self._ec2.get_instance(self._get_param("InstanceId"))
+        life = self._ec2.lives.get(instance.id)
+        printed = life.handle.console().encode()[-_CONSOLE_KEPT:] if life and life.handle else b""
+        return ActionResult(
+            {"InstanceId": instance.id, "Timestamp": utcnow(), "Output": b64encode(printed).decode() or None}
+        )
 
     # Launch templates
 

@@ -42,6 +42,7 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "jobs": {"idle": 12345, "running": 30, "held": 1},
         "fleets": [FLEET],
         "instances": {"asked": 10, "pending": 2, "booting": 1, "joined": 7, "gone": 0, "list": [MACHINE]},
+        "never_joined": [],
         "hourly_cost": "0.714",
         "spent_estimate": None,
     } | other
@@ -129,6 +130,18 @@ def test_fleets_and_machines_are_shown_when_asked_for() -> None:
 
     assert "sfr-1 active, 8 of 10, 2 may still come" in text
     assert "i-0123456789abcdef0  c7i.large      us-east-2a   booting" in text
+
+
+def test_what_the_last_machines_that_never_joined_printed_is_shown_when_asked_for() -> None:
+    deaths = [
+        {"id": f"i-{n}", "at": "2026-11-21T08:00:00Z", "reason": "out of luck", "boot_log": log, "console": "kernel"}
+        for n, log in enumerate(["zero", "one", "annex: a\nannex: b", ""])
+    ]
+    text = shown(answer(annex(never_joined=deaths)), details=True)
+
+    assert "i-2 never joined; it ended at 2026-11-21T08:00:00Z: out of luck\n    annex: a\n    annex: b\n" in text
+    assert "kernel" in text
+    assert "i-0" not in text.replace("i-0123456789abcdef0", "")
 
 
 def test_an_annex_of_which_only_its_name_is_known_has_no_line_of_facts() -> None:

@@ -31,6 +31,11 @@ class TestMachinesThatNeverJoin:
         annexes.wait_said(hopeless, "3 machines in a row started and never joined the pool")
         assert not annexes.alive("hopeless")
         assert len(annexes.instances("hopeless")) == 3
+        # What they died of stands in the status, and with it nothing that would open the bundle.
+        deaths = annexes.of("hopeless")["never_joined"]
+        assert {death["id"] for death in deaths} == {each["InstanceId"] for each in annexes.instances("hopeless")}
+        assert all("annex: booting" in death["boot_log"] and "403" in death["console"] for death in deaths)
+        assert "X-Amz" not in str(deaths)
 
     def test_are_ended_when_they_do_not_even_boot(self, pool: Pool, annexes: Annexes) -> None:
         annexes.route("hung", 'TargetAnnexName == "hung"', AnnexJoinWithin="10s", AnnexGrowInterval="1h")

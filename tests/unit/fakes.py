@@ -61,6 +61,8 @@ class FakeCloud:
         self.errors = {}
         self.loses_answers = 0
         self.trouble = None
+        self.consoles = {}
+        self.reasons = {}
 
     def _may_fail(self, method):
         if self.errors.get(method):
@@ -130,6 +132,14 @@ class FakeCloud:
         self.terminated += ids
         self.listed_instances = [each for each in self.listed_instances if each.id not in ids]
         return {}
+
+    def console(self, instance):
+        self._may_fail("console")
+        return self.consoles.get(instance, "")
+
+    def state_reasons(self, ids):
+        self._may_fail("state_reasons")
+        return {each: self.reasons[each] for each in ids if each in self.reasons}
 
     def delete_template(self, template):
         self.deleted.append(template)
