@@ -16,6 +16,7 @@ from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import FleetApi, Market
+from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet, Instance, OpenRequest, Slot
 
 
@@ -187,6 +188,12 @@ class BundleStore(Protocol):
     def delete(self, key: str) -> None:
         """Gone already is fine."""
         ...
+
+
+class SignReader(Protocol):
+    """What a region's reaper, and people at AWS, have left for us."""
+
+    def read(self, now: datetime) -> Signs: ...
 
 
 class Queue(Protocol):

@@ -93,6 +93,7 @@ DAILY = (
             "arn:{partition}:ssm:*:{account}:parameter/condor-annex/*",
         ),
     ),
+    Right("daily", "ReadSigns", "ssm:GetParameters", resources=(*_parameter(FREEZE), *_parameter(HEARTBEAT))),
     Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", _ec2("spot-fleet-request"), _BECOMES_OURS),
     Right(
         "daily",

@@ -48,6 +48,7 @@ FIELDS = {
     "AnnexUserDataFile": "user_data_file",
     "AnnexPilot": "pilot",
     "AnnexTags": "tags",
+    "AnnexReaper": "reaper",
 }
 """The field of Route that each macro of schemas/route.json fills."""
 
@@ -167,6 +168,11 @@ class Checker:
         for name, (default, limit) in _LIMITS.items():
             if not reading.is_set(name, pool_wide=default):
                 reading.warn(name, f"{name} is not set: the job router takes {limit} jobs at most")
+        if not values.get("AnnexReaper", True):
+            reading.warn(
+                "AnnexReaper",
+                "AnnexReaper is False: what outlives this access point and its own timer ends at AnnexMaxLifetime only",
+            )
         if reading.refused:
             return
         if region not in self._catalogue.regions and "AnnexEndpoint" not in values:
@@ -267,6 +273,8 @@ def _typed(text: str, shape: Mapping[str, Any]) -> Any:
             return text if found is None else found
         case "integer":
             return int(text) if re.fullmatch(r"-?\d{1,18}", text) else text
+        case "boolean":
+            return {"true": True, "false": False}.get(text.lower(), text)
         case "number":
             try:
                 number = Decimal(text)

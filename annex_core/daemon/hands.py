@@ -13,13 +13,14 @@ class Errand(StrEnum):
 
     LIST = "list"
     HISTORY = "history"
+    SIGNS = "signs"
     LAUNCH = "launch"
     """All that comes before a fleet, and tidying up: it may wait."""
     END = "end"
     """Cancelling and terminating: as long as it waits, it costs."""
 
 
-_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.LAUNCH: 8, Errand.END: 8}
+_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.SIGNS: 1, Errand.LAUNCH: 8, Errand.END: 8}
 
 
 def threads(region: str, errand: Errand) -> Executor:

@@ -26,6 +26,7 @@ from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.s3 import bundle_store
 from annex_core.adapters.server import Server
 from annex_core.adapters.settings import Settings, settings
+from annex_core.adapters.signs import sign_reader
 from annex_core.adapters.slots import CollectorSlots
 from annex_core.adapters.tokens import CollectorTokens
 from annex_core.daemon.answering import Answers
@@ -204,7 +205,7 @@ class Daemon:
             endpoint=endpoint,
             credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
         )
-        return Region(name, ec2_cloud(aws), partial(bundle_store, aws))
+        return Region(name, ec2_cloud(aws), partial(bundle_store, aws), sign_reader(aws))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from annex_core.errors import AnnexError
 from annex_core.model.annex import Launch
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Route
+from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.planner.caps import tightened
 from annex_core.planner.holdings import overdue, remember, with_memory
@@ -31,6 +32,9 @@ _PATIENCE = timedelta(seconds=5)
 
 _FRESH = timedelta(minutes=1)
 """A listing that was asked for longer ago is not acted on."""
+
+_SIGNS_STAY = timedelta(minutes=1)
+"""What a region's reaper and a freeze at AWS told is not asked for again before."""
 
 _WORDS_STAY = timedelta(hours=1)
 """What a fleet's history tells is for people to read: it is never waited for, and told a cycle later."""
@@ -91,6 +95,8 @@ class Observer:
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
         self._histories = Inquiry[str](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
+        self._reading = Inquiry[Signs](patience=patience, good_for=_FRESH, late=late)
+        self._signs: dict[str, tuple[datetime, Signs]] = {}
         self.silent: Mapping[str, str] = {}
         """What did not answer for the last snapshot, and why."""
         self.unseen: frozenset[str] = frozenset()
@@ -141,6 +147,9 @@ class Observer:
             {name: partial(self._ask, name, routes.values(), now, under_way) for name in self._regions.names()},
             meanwhile="no answer yet",
         )
+        unread = self._unread(routes.values(), now)
+        read = ask_all(self._reading, {f"signs in {name}": partial(self._read, name, now) for name in unread})
+        self._signs |= {name: (now, read[what]) for name in unread if (what := f"signs in {name}") in read}
         self.unseen = frozenset().union(*(listing.under_way for listing in listings.values()))
         frozen = {
             name: f"AWS does not answer in {name}: {silent[name]}" for name in self._regions.names() if name in silent
@@ -165,8 +174,10 @@ class Observer:
             known=self._journal.instances(living),
             deaths=self._journal.deaths(living),
             frozen=frozen,
+            signs={name: signs for name, (_, signs) in self._signs.items()},
             domain=self._domain,
             access_point=self._access_point,
+            pool=self._pool,
         )
         changed = remember(snapshot)
         self._journal.remember(changed)
@@ -193,6 +204,14 @@ class Observer:
         kinds = cloud.instance_types(sorted({*names, *(instance.type for instance in view.instances)}))
         prices = self._prices(name, kinds)
         return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}
+
+    def _unread(self, routes: Iterable[Route], now: datetime) -> list[str]:
+        """The regions whose signs are to be read: a route wants a reaper there, and they were not read lately."""
+        wanted = {route.region for route in routes if route.reaper} & {*self._regions.names()}
+        return sorted(name for name in wanted if name not in self._signs or now - self._signs[name][0] >= _SIGNS_STAY)
+
+    def _read(self, name: str, now: datetime) -> Future[Signs]:
+        return self._hands.submit(name, Errand.SIGNS, lambda: self._regions[name].signs.read(now))
 
     def _ask_why(self, launch: Launch) -> Future[str]:
         """What keeps AWS from filling a launch; empty when its history tells of nothing."""

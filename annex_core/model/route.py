@@ -79,6 +79,8 @@ class Route:
     pilot: bool = False
     """Machines bring their own pilot: they get no bundle and no token, and are not expected in the annexes' pool."""
     tags: tuple[tuple[str, str], ...] = ()
+    reaper: bool = True
+    """Nothing is launched where the region's reaper has left no heartbeat lately."""
     fleet_api: FleetApi = FleetApi.SPOT_FLEET
 
     # What no macro says, only a create by hand (overridden()).

@@ -10,6 +10,7 @@ from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Route
+from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet, Instance, Slot
 
 
@@ -63,6 +64,10 @@ class Snapshot:
     """Why nothing may be launched in a region now, by region."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Of launches, before a fleet was asked for, by annex id."""
+    signs: Mapping[str, Signs] = field(default_factory=dict)
+    """What the reaper of a region and people at AWS have left there, as last heard, by region."""
     domain: str = ""
     """ANNEX_DOMAIN, the domain of execution points' identities."""
     access_point: str = ""
+    pool: str = ""
+    """The value of the htcondor:Pool tag."""

@@ -16,6 +16,7 @@ from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import Allowance, Caps, allowance, caps, committed, instance_hour, queued_limits
 from annex_core.planner.holdings import Holding, anything_left, whole_machine
 from annex_core.planner.matching import Matcher
+from annex_core.planner.safeguard import unsafe
 from annex_core.planner.sizing import Choice, Misfit, choices, place
 
 FLEETS_A_STEP = 4
@@ -136,6 +137,8 @@ def _hold(annex: Annex, route: Route, groups: Sequence[JobGroup], held: Holding,
         return f"route {route.name} is for pilots of another pool, and jobs of this queue can't run there"
     if annex.region in snapshot.frozen:
         return snapshot.frozen[annex.region]
+    if why := unsafe(annex, route, snapshot):
+        return why
     for region, view in sorted(snapshot.regions.items()):
         if region != annex.region and anything_left(annex.key, view, snapshot.access_point):
             return (

@@ -3,9 +3,11 @@
 import json
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from annex_core.errors import OutcomeUnknown
+from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet
 from annex_core.ports import Launched, TemplateRef
 from tests.unit.world import NOW, TYPES
@@ -146,6 +148,22 @@ class FakeCloud:
 
     def fleet_trouble(self, fleet, since):
         return self.trouble
+
+
+class FakeSigns:
+    """A reaper at work, and no freeze, unless it is told otherwise."""
+
+    def __init__(self):
+        self.heartbeat_age = timedelta(0)
+        self.given = {}
+        self.error = None
+        self.times_read = 0
+
+    def read(self, now):
+        self.times_read += 1
+        if self.error:
+            raise self.error
+        return Signs(**{"heartbeat": now - self.heartbeat_age, **self.given})
 
 
 class FakeStore:

@@ -17,7 +17,7 @@ from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.names import AnnexKey
 from annex_core.planner.strangers import SETTLED
-from tests.unit.fakes import AtOnce, FakeCloud, FakeQueue, FakeSlots, FakeStore, FakeTokens
+from tests.unit.fakes import AtOnce, FakeCloud, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
 from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
 
 BOB = AnnexKey("bob", "blue")
@@ -30,7 +30,7 @@ class Daemon:
         self.path = path
         self.now = NOW
         self.cloud, self.store, self.queue, self.slots = FakeCloud(), FakeStore(), FakeQueue(), FakeSlots()
-        self.tokens = FakeTokens()
+        self.tokens, self.signs = FakeTokens(), FakeSigns()
         self.routes = {ROUTE.name: ROUTE}
         self.elsewhere = {}
         self.hung = {}
@@ -42,7 +42,9 @@ class Daemon:
         self.journal = Journal(self.path)
         self.hearsay = Hearsay()
         regions = Regions(
-            lambda name, endpoint: Region(name, self.elsewhere.get(name, self.cloud), lambda bucket: self.store)
+            lambda name, endpoint: Region(
+                name, self.elsewhere.get(name, self.cloud), lambda bucket: self.store, self.signs
+            )
         )
         hands = Hands(lambda region, errand: self.hung.get((region, errand)) or AtOnce())
         site = Site("pool", ACCESS_POINT, DOMAIN, "ap.example:9618", DOMAIN)

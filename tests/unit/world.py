@@ -15,6 +15,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route
+from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Fleet, Instance, InstanceState, Slot
 from annex_core.planner.caps import tightened
@@ -182,8 +183,10 @@ def snapshot(groups: Iterable[JobGroup] | None = (), **given: Any) -> Snapshot:
             "regions": {REGION: RegionView()},
             "routes": {ROUTE.name: ROUTE},
             "types": {REGION: TYPES},
+            "signs": {REGION: Signs(heartbeat=NOW)},
             "domain": DOMAIN,
             "access_point": ACCESS_POINT,
+            "pool": "pool",
             **given,
         }
     )
