@@ -208,6 +208,7 @@ class Observer:
     def _unread(self, routes: Iterable[Route], now: datetime) -> list[str]:
         """The regions whose signs are to be read: a route wants a reaper there, and they were not read lately."""
         wanted = {route.region for route in routes if route.reaper} & {*self._regions.names()}
+        self._signs = {name: signs for name, signs in self._signs.items() if name in wanted}
         return sorted(name for name in wanted if name not in self._signs or now - self._signs[name][0] >= _SIGNS_STAY)
 
     def _read(self, name: str, now: datetime) -> Future[Signs]:
