@@ -1,7 +1,7 @@
 """The schedd: what waits for an annex, group by group, and the sentence its owners read."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ import htcondor2
 from annex_core.errors import Unavailable
 from annex_core.model.demand import JobCounts, JobGroup, Limits, Wishes, tightest
 from annex_core.model.names import ANNEX_NAME, AnnexKey
+from annex_core.model.runtime import Runtime, mixed
 
 _NAMED = "AnnexProject =!= undefined && TargetAnnexName =!= undefined"
 _OURS = f'{_NAMED} && Managed =!= "External"'
@@ -28,15 +29,29 @@ _WISHES = ("AnnexLifetime", "AnnexIdleTimeout", "AnnexInstanceTypes", "AnnexOnDe
 _IDENTITY = ("Owner", "TargetAnnexName", "AnnexProject", "AnnexRoute")
 _REQUESTS = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs")
 _CONSTRAINED = ("JobStatus", "Managed")
-_APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate"})
+_KIND = ("Cmd", "JobBatchName")
+"""What run times go by, beside the owner."""
+_APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate", *_KIND})
 """What tells rows apart and not groups."""
+
+Expect = Callable[[str, str, str], Runtime]
+"""How long a job of this owner, executable and batch is expected to run."""
 
 _BEYOND = 10**12
 """More than there is of anything: an ad may say 1e400, which is infinite and no number to reckon with."""
 
 
 class ScheddQueue:
-    """ports.Queue over HTCondor's bindings; asks the local schedd, wherever its address file says it is now."""
+    """
+    ports.Queue over HTCondor's bindings; asks the local schedd, wherever its address file says it is now.
+
+    Args:
+        expect: Without it, no group says how long its jobs run.
+    """
+
+    def __init__(self, expect: Expect | None = None) -> None:
+        self._expect = expect
+        self._kinds = _KIND if expect else ()
 
     def demand(self, now: datetime) -> Sequence[JobGroup]:
         """
@@ -49,7 +64,7 @@ class ScheddQueue:
         try:
             rows = schedd.query(
                 f"JobStatus == {_IDLE} && {_OURS}",
-                [*_CONSTRAINED, "AnnexAfter", "QDate", "Requirements", *_IDENTITY, *_REQUESTS, *_WISHES],
+                [*_CONSTRAINED, "AnnexAfter", "QDate", "Requirements", *_IDENTITY, *_REQUESTS, *_WISHES, *self._kinds],
                 opts=htcondor2.QueryOpt.GroupBy,
             )
             if not rows:
@@ -57,6 +72,7 @@ class ScheddQueue:
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
         found: dict[frozenset[tuple[str, str]], JobGroup] = {}
+        kinds: dict[frozenset[tuple[str, str]], list[tuple[Runtime, int]]] = {}
         for row in rows:
             if not _due(row, now):
                 continue
@@ -65,17 +81,21 @@ class ScheddQueue:
                 found[key] = replace(found[key], idle=found[key].idle + int(row["JobCount"]))
             elif group := _group(row):
                 found[key] = group
-        return tuple(found.values())
+            if self._expect:
+                kinds.setdefault(key, []).append((self._expect(*_kind(row)), int(row["JobCount"])))
+        return tuple(replace(group, expected=mixed(kinds.get(key, ()))) for key, group in found.items())
 
     def counts(self) -> Mapping[AnnexKey, JobCounts]:
         schedd = htcondor2.Schedd()
         try:
-            rows = schedd.query(_OURS, [*_CONSTRAINED, *_IDENTITY[:3], *_LIMITS], opts=htcondor2.QueryOpt.GroupBy)
+            rows = schedd.query(
+                _OURS, [*_CONSTRAINED, *_IDENTITY[:3], *_LIMITS, *self._kinds], opts=htcondor2.QueryOpt.GroupBy
+            )
             if not rows:
                 _corroborate(schedd)
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
-        return _counted(rows)
+        return _counted(rows, self._expect)
 
     def say(self, key: AnnexKey, sentence: str) -> None:
         said = classad2.quote(sentence)
@@ -92,7 +112,12 @@ class ScheddQueue:
             raise Unavailable(f"the schedd did not take the status of annex {key}: {error}") from error
 
 
-def _counted(rows: Iterable[Mapping[str, Any]]) -> dict[AnnexKey, JobCounts]:
+def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    owner, *words = (found if isinstance(found := row.get(name), str) else "" for name in ("Owner", *_KIND))
+    return owner, words[0], words[1]
+
+
+def _counted(rows: Iterable[Mapping[str, Any]], expect: Expect | None = None) -> dict[AnnexKey, JobCounts]:
     found: dict[AnnexKey, JobCounts] = {}
     for row in rows:
         word = _STATES.get(int(row["JobStatus"]))
@@ -101,6 +126,11 @@ def _counted(rows: Iterable[Mapping[str, Any]]) -> dict[AnnexKey, JobCounts]:
             before = found.get(key, JobCounts())
             number = getattr(before, word) + int(row["JobCount"])
             found[key] = replace(before, **{word: number}, limits=tightest([before.limits, _limits(row)]))
+            if expect and word == "running":
+                kinds = [kind for kind in (before.running_for, expect(*_kind(row))) if kind]
+                # What is not known well may run for ever.
+                longest = max(kinds, key=lambda kind: (not kind.sure, kind.mean))
+                found[key] = replace(found[key], running_for=longest)
     return found
 
 

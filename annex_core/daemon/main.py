@@ -19,6 +19,7 @@ from annex_core.adapters import log as condor_log
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.ec2 import ec2_cloud
+from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.queue import ScheddQueue
@@ -41,6 +42,9 @@ from annex_core.daemon.status import status
 from annex_core.errors import AnnexError, JournalBroken
 
 log = logging.getLogger("annex_core.daemon")
+
+LEARN_S = 300.0
+"""Between two looks at the schedd's history."""
 
 GATHER_S = 0.3
 """Words that come within this time of the first are answered by one plan."""
@@ -101,7 +105,8 @@ class Daemon:
         self._recipes = Recipes({}, {})
         journal = Journal(chosen.journal)
         hearsay = Hearsay()
-        queue = ScheddQueue()
+        self._history = History(chosen.journal.with_name("runtimes.json"))
+        queue = ScheddQueue(self._history.expected)
         regions = Regions(self._region)
         hands = Hands()
         clock = partial(datetime.now, UTC)
@@ -151,6 +156,8 @@ class Daemon:
         with self._server:
             log.info("listening at %s", self._chosen.socket)
             threading.Thread(target=self._work, name="cycle", daemon=True).start()
+            looks = partial(self._leave.wait, LEARN_S)
+            threading.Thread(target=self._history.watch, args=(looks,), name="history", daemon=True).start()
             self._leave.wait()
         log.info("** condor_annexd leaves; what was under way stands in the journal")
         logging.shutdown()

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from annex_core.model.names import AnnexKey
+from annex_core.model.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class JobGroup:
     disk_kib: int
     gpus: int = 0
     wishes: Wishes = Wishes()
+    expected: Runtime | None = None
+    """How long one of them is expected to run; None where no history was asked."""
     ad: Any = field(default=None, compare=False, repr=False)
     """The group's classad2.ClassAd, for two-way matching; only planner/matching.py looks into it."""
 
@@ -79,3 +82,5 @@ class JobCounts:
     held: int = 0
     limits: Limits = Limits()
     """The tightest that any of them carries, whatever its state."""
+    running_for: Runtime | None = None
+    """The expected run time of the longest kind that runs; None where no history was asked, or nothing runs."""

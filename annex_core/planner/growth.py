@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from annex_core.model.annex import Annex, LaunchState
-from annex_core.model.demand import JobGroup
+from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.plan import LaunchFleet, Outlook
@@ -18,6 +18,7 @@ from annex_core.planner.holdings import Holding, anything_left, whole_machine
 from annex_core.planner.matching import Matcher
 from annex_core.planner.safeguard import unsafe
 from annex_core.planner.sizing import Choice, Misfit, choices, place
+from annex_core.planner.worth import TOO_SHORT, boot, soon, worth
 
 FLEETS_A_STEP = 4
 GROUPS_A_STEP = 16
@@ -88,6 +89,7 @@ def grow(
     limits = caps(route, annex.limits)
     kinds = _allowed(route, groups, types)
     on_trial = len(_never_joined(annex, snapshot)) >= _NEVER_JOINED
+    counts, boot_takes = snapshot.counts.get(annex.key, JobCounts()), boot(snapshot)
     left = 0 if any(reasons) else 1 if on_trial else GROUPS_A_STEP
     while left and len(launches) < FLEETS_A_STEP:
         need = next((each for each in needs if id(each.group) not in stuck), None)
@@ -104,11 +106,15 @@ def grow(
             reasons.append(f"no machine of route {route.name} can run them, {ways.reason}")
             stuck.add(id(need.group))
         else:
-            offers = [
-                (way, _allowance(annex, route, limits, way, 1 if on_trial else way.machines(need.jobs), held, snapshot))
-                for way in ways
+            slots = soon(need.group, held, counts, types, matcher, boot_takes=boot_takes, volume_gib=route.volume_gib)
+            wanted = [
+                worth(way.machines(need.jobs), need, way.jobs_each, boot_takes=boot_takes, slots=slots) for way in ways
             ]
-            reasons.append(offers[0][1].reason)
+            offers = [
+                (way, _allowance(annex, route, limits, way, min(machines, 1 if on_trial else machines), held, snapshot))
+                for way, machines in zip(ways, wanted, strict=True)
+            ]
+            reasons.append(offers[0][1].reason if wanted[0] else TOO_SHORT)
             way, allowed = next((offer for offer in offers if offer[1].instances), offers[0])
             if allowed.instances:
                 fleet = _fleet(annex, route, groups, limits, way, allowed.instances, types)

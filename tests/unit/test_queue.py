@@ -8,6 +8,7 @@ import pytest
 
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.errors import Unavailable
+from annex_core.model.runtime import Runtime
 from tests.unit.world import ALICE, NOW
 
 HOUR = 3600
@@ -78,3 +79,20 @@ def test_an_empty_answer_counts_only_with_a_summary_of_the_queue(schedd, ask):
     schedd.summary = []
     with pytest.raises(Unavailable, match="no summary of its queue"):
         ask()
+
+
+def _expect(_owner, executable, _batch):
+    return Runtime(timedelta(seconds=100 if executable == "/bin/short" else 300), timedelta(0), 50)
+
+
+def test_jobs_of_two_programs_that_want_the_same_are_one_group_with_the_run_time_of_both(schedd):
+    schedd.rows = [row(30, Cmd="/bin/short", JobBatchName="a"), row(10, Cmd="/bin/long")]
+    (group,) = ScheddQueue(_expect).demand(NOW)
+    assert group.idle == 40
+    assert group.expected.mean == timedelta(seconds=150)
+
+
+def test_of_what_runs_the_longest_kind_is_told(schedd):
+    schedd.rows = [row(2, JobStatus=2, Cmd=name) for name in ("/bin/short", "/bin/long", "/bin/short")]
+    counts = ScheddQueue(_expect).counts()[ALICE]
+    assert (counts.running, counts.running_for.mean) == (6, timedelta(seconds=300))
