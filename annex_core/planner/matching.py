@@ -59,14 +59,18 @@ def usable_disk_kib(volume_gib: int) -> int:
 
 
 class Matcher:
-    """Remembers what it has matched within one plan: a group and a type are compared once."""
+    """
+    Remembers what it has matched: a group and a type are compared once.
+
+    It may outlive a plan where the groups' ads do, as in a replay.
+    """
 
     def __init__(self, *, domain: str) -> None:
         self._domain = domain
         self._seen: dict[tuple[int, str, int], bool] = {}
 
     def fits(self, group: JobGroup, kind: InstanceType, *, volume_gib: int) -> bool:
-        key = (id(group), kind.name, volume_gib)
+        key = (id(group.ad), kind.name, volume_gib)
         if key not in self._seen:
             self._seen[key] = self._match(group, kind, volume_gib)
         return self._seen[key]

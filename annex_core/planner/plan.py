@@ -34,17 +34,18 @@ collector has heard of all that there are."""
 _VOLUME_GIB = Route.volume_gib
 
 
-def plan(snapshot: Snapshot) -> Plan:
+def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
     """
     Decide everything that is to be done now. The same snapshot gives the same plan.
 
     Args:
         snapshot: With *known* and the annexes' limits brought up to date (holdings.with_memory, caps.tightened).
+        matcher: What was matched before, of groups whose ads are the same objects still.
     """
     actions = [*_ended(snapshot)]
     outlooks: dict[AnnexKey, Outlook] = {}
     troubles = _troubles(snapshot)
-    matcher = Matcher(domain=snapshot.domain)
+    matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     for key in sorted({*snapshot.annexes, *demand}):
         groups = demand.get(key, [])
