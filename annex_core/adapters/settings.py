@@ -1,6 +1,7 @@
 """The daemon's own knobs in HTCondor's configuration: what is one for the pool, not one for a route."""
 
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,6 +57,8 @@ class Settings:
     """ANNEXD_CREDENTIALS, an AWS shared credentials file; None: boto3's own chain."""
     administrators: frozenset[str]
     """ANNEX_ADMINISTRATORS: the users who see everybody's annexes, beside root and condor."""
+    version: str | None
+    """Of the access point's own HTCondor, which machines of stock images install; None where it can't be told."""
     log: LogSettings
 
 
@@ -83,6 +86,7 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
         interval=knobs.duration("ANNEXD_INTERVAL", "60"),
         credentials=credentials_path(configuration),
         administrators=knobs.words("ANNEX_ADMINISTRATORS") | {"root", "condor"},
+        version=htcondor_version(configuration),
         log=LogSettings(
             file=knobs.path("ANNEXD_LOG", knobs.under("LOG", "AnnexdLog")),
             max_bytes=knobs.size("MAX_ANNEXD_LOG", "10 Mb"),
@@ -90,6 +94,21 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
             full=bool(knobs.words("ANNEXD_DEBUG") & {"D_FULLDEBUG", "D_ALL"}),
         ),
     )
+
+
+def htcondor_version(configuration: Mapping[str, str] = htcondor2.param) -> str | None:
+    """
+    Of the HTCondor that is installed here, such as 23.9.6; None where its condor_version can't be asked.
+
+    The bindings that this package brings have a version of their own.
+    """
+    program = Path(_Knobs(configuration).text("BIN", "/usr/bin"), "condor_version")
+    try:
+        said = subprocess.run([program], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\$CondorVersion: (\d+\.\d+\.\d+)\b", said)
+    return found[1] if found else None
 
 
 def socket_path(configuration: Mapping[str, str] = htcondor2.param) -> Path:

@@ -2,7 +2,8 @@
 # Makes this instance an execution point of one annex, and powers it off when there is no more to do.
 #
 # EC2 user data, run once by cloud-init as root; a header sets BUNDLE_URL, BUNDLE_WITHIN (seconds), LEASE_ENDS and
-# ENDS_AT_LATEST (UTC, ISO 8601). Needs curl, tar, coreutils, util-linux, iproute2 and HTCondor.
+# ENDS_AT_LATEST (UTC, ISO 8601). Needs tar, coreutils, util-linux and iproute2; curl and HTCondor are installed where
+# they lack.
 # Environment: ANNEX_METADATA, where instance metadata is; CONDOR_CONFIG, for a personal HTCondor.
 # Whatever fails here powers the instance off, which terminates it: it must never cost money for nothing.
 
@@ -224,11 +225,43 @@ CONFIG
     log "configured in $dir"
 }
 
+# In this order: condor-annex-ec2 may wait for minutes for AWS's tag, with condor queued behind it, and whoever starts
+# second fails for the first one's lock.
 stop_image_condor() {
-    if is_root && systemctl is-active --quiet condor 2>/dev/null; then
-        log "stopping the image's own HTCondor"
-        systemctl stop condor
-    fi
+    is_root || return 0
+    for unit in condor condor-annex-ec2; do
+        ! systemctl stop "$unit" 2>/dev/null || log "the image's own $unit does not run"
+    done
+}
+
+# All that follows takes it, and Debian's cloud images come without.
+need_curl() {
+    ! command -v curl >/dev/null || return 0
+    is_root || die 'this image has no curl'
+    log 'installing curl'
+    tries=0
+    until if command -v apt-get; then
+        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60 \
+            install --yes --no-install-recommends ca-certificates curl
+    else
+        dnf -qy install curl
+    fi >&2; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 12 ] || die 'curl could not be installed'
+        sleep 5
+    done
+}
+
+# A stock image has no HTCondor; the bundle knows which one is wanted.
+install_htcondor() {
+    ! command -v condor_master >/dev/null || return 0
+    is_root || die 'this image has no HTCondor'
+    tar --no-same-owner -xzf "$WORK/bundle" -C "$WORK" annex-boot 2>/dev/null ||
+        die 'this image has no HTCondor, and the bundle has no word of which to install'
+    began=$(now)
+    sh "$WORK/annex-boot/install.sh" "$(cat "$WORK/annex-boot/version")" >&2 || die 'HTCondor could not be installed'
+    log "HTCondor is installed, in $(($(now) - began)) s"
+    stop_image_condor
 }
 
 WORK=$(mktemp -d)
@@ -240,9 +273,11 @@ keep_lease &
 TIMER=$!
 end_at_reboot
 stop_image_condor
+need_curl
 identify
 close_metadata
 fetch_bundle
+install_htcondor
 configure
 # A SIGHUP before the master listens would end it.
 (trap '' HUP && exec condor_master -f) &

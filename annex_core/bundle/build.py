@@ -5,6 +5,7 @@ A bundle is laid out flat, for HTCondor's condor-annex-ec2 boot service unpacks 
 
     60-annex.config      the annex's macros, then annex.config
     annex-tokens/annex   its IDTOKEN; a folder, so that HTCondor does not read it as configuration
+    annex-boot/          for boot.sh: install.sh, and version, the one of the access point's HTCondor
     *                    the files of the route's AnnexConfigDir
 
 boot.sh adds 49ec2-instance.config (as that service does) and 61-annex-lease.config.
@@ -33,7 +34,8 @@ FETCH_WITHIN = timedelta(minutes=5)
 
 _CONFIG = "60-annex.config"
 _TOKENS = "annex-tokens"
-_RESERVED = frozenset({"49ec2-instance.config", _CONFIG, "61-annex-lease.config", _TOKENS})
+_BOOT = "annex-boot"
+_RESERVED = frozenset({"49ec2-instance.config", _CONFIG, "61-annex-lease.config", _TOKENS, _BOOT})
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -52,6 +54,8 @@ class ExecutionPoint:
     lease_ends: datetime
     hourly_prices: Mapping[str, Decimal] = field(default_factory=dict)
     """USD an hour by instance type, as far as known; a type without one advertises none."""
+    version: str | None = None
+    """Of the access point's HTCondor, such as 23.9.6: machines without HTCondor install one of its series."""
 
 
 def bundle(point: ExecutionPoint, *, token: str, config_dir: Mapping[str, bytes]) -> bytes:
@@ -83,10 +87,12 @@ def bundle(point: ExecutionPoint, *, token: str, config_dir: Mapping[str, bytes]
         # Readable for all: HTCondor passes in silence over a file that one of its daemons can't read, START and all.
         for name in sorted(contents):
             _add(tar, name, contents[name], 0o644)
-        folder = tarfile.TarInfo(_TOKENS)
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o700
-        tar.addfile(folder)
+        _add_folder(tar, _TOKENS, 0o700)
         _add(tar, f"{_TOKENS}/annex", token.encode() + b"\n", 0o600)
+        if point.version:
+            _add_folder(tar, _BOOT, 0o755)
+            _add(tar, f"{_BOOT}/install.sh", _package_text("install.sh").encode(), 0o644)
+            _add(tar, f"{_BOOT}/version", point.version.encode() + b"\n", 0o644)
     return archive.getvalue()
 
 
@@ -140,6 +146,12 @@ def _string(value: str) -> str:
         raise BadRequest(f"control characters in {value!r}")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$(DOLLAR)")
     return f'"{escaped}"'
+
+
+def _add_folder(tar: tarfile.TarFile, name: str, mode: int) -> None:
+    folder = tarfile.TarInfo(name)
+    folder.type, folder.mode = tarfile.DIRTYPE, mode
+    tar.addfile(folder)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:

@@ -38,6 +38,8 @@ class Site:
     collector: str
     """COLLECTOR_HOST of execution points."""
     trust_domain: str
+    version: str | None = None
+    """Of its HTCondor; None where it can't be told."""
 
 
 class Launcher:
@@ -188,6 +190,7 @@ class Launcher:
             idle_timeout=timedelta(seconds=wanted.idle_timeout_s),
             lease_ends=annex.lease_ends,
             hourly_prices={**_prices(wanted)},
+            version=self._site.version,
         )
 
     def _put_bundle(

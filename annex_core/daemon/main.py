@@ -125,7 +125,14 @@ class Daemon:
                 domain=chosen.domain,
             ),
             launcher=Launcher(
-                site=Site(chosen.pool, chosen.access_point, chosen.domain, chosen.collector, chosen.trust_domain),
+                site=Site(
+                    chosen.pool,
+                    chosen.access_point,
+                    chosen.domain,
+                    chosen.collector,
+                    chosen.trust_domain,
+                    version=chosen.version,
+                ),
                 journal=journal,
                 regions=regions,
                 tokens=CollectorTokens(),

@@ -81,6 +81,14 @@ class Instance:
         self.config = folder / "config.d"
         self.process: subprocess.Popen[bytes] | None = None
         self.now = datetime.now(UTC)
+        self.later = Path()
+        """Where condor_master is once it is installed."""
+        self.release = Path("/etc/os-release")
+        self.pack()
+        self.program("condor_config_val", f"echo /usr/share/condor/config.d, {self.config}")
+
+    def pack(self, version: str | None = "23.9.6") -> None:
+        """The bundle that this instance finds."""
         annex = ExecutionPoint(
             key=AnnexKey("alice", "blue"),
             project="photons",
@@ -90,9 +98,9 @@ class Instance:
             idle_timeout=timedelta(minutes=5),
             lease_ends=self.now + HOUR,
             hourly_prices={"m7i-flex.large": Decimal("0.0961")},
+            version=version,
         )
-        metadata.bundle = bundle(annex, token="the-token", config_dir={"70-site.config": b"SITE = 1\n"})
-        self.program("condor_config_val", f"echo /usr/share/condor/config.d, {self.config}")
+        self.metadata.bundle = bundle(annex, token="the-token", config_dir={"70-site.config": b"SITE = 1\n"})
 
     def program(self, name: str, script: str) -> None:
         path = self.folder / "bin" / name
@@ -116,17 +124,18 @@ class Instance:
 
     def boot(
         self,
-        master: str,
+        master: str | None,
         *,
         lease_ends: datetime | None = None,
         ends_at_latest: datetime | None = None,
         within: int = 300,
         metadata: str | None = None,
     ) -> "Instance":
-        """Run the script; *master* is what condor_master does here, as shell."""
+        """Run the script; *master* is what condor_master does here, as shell; None: there is none yet."""
         # Like a daemon of HTCondor, and unlike a shell, it doesn't care which signals it was started without.
-        self.program("condor_master", f"exec env --default-signal {self.folder / 'bin' / 'master'}")
-        self.program("master", f"trap '' HUP\necho stand-in runs\n{master}")
+        if master is not None:
+            self.program("condor_master", f"exec env --default-signal {self.folder / 'bin' / 'master'}")
+            self.program("master", f"trap '' HUP\necho stand-in runs\n{master}")
         text = user_data(
             url=f"{self.metadata.url}/bundle?signed=1&so=2",
             lease_ends=lease_ends or self.now + HOUR,
@@ -134,6 +143,13 @@ class Instance:
         )
         script = self.folder / "user-data"
         text = text.replace("/var/lib/cloud", str(self.folder / "cloud"))
+        # What the installation touches as root is this folder's.
+        here = (
+            f"s,/etc/os-release,{self.release},;s,/usr/sbin/policy,{self.folder}/policy,;s,/etc/apt,{self.folder}/apt,g"
+        )
+        text = text.replace(
+            ' sh "$WORK/annex-boot', f' sed -i "{here}" "$WORK/annex-boot/install.sh"\n    sh "$WORK/annex-boot'
+        )
         script.write_text(text.replace("BUNDLE_WITHIN=300\n", f"BUNDLE_WITHIN={within}\n"))
         someone = NOBODY if os.getuid() == 0 else None
         if someone:
@@ -367,10 +383,96 @@ def test_the_images_own_condor_is_stopped_before_the_annexs_starts(instance: Ins
 
 def test_an_image_without_a_condor_of_its_own_has_nothing_stopped(instance: Instance) -> None:
     instance.pretend_root()
-    instance.program("systemctl", '[ "$1" != is-active ] || exit 3\necho "systemctl $*"\nkill -KILL 0')
+    instance.program("systemctl", '[ "$1" != stop ] || exit 5\necho "systemctl $*"\nkill -KILL 0')
     said = instance.boot("exit 0").end(within=15)
-    assert "systemctl stop" not in said
+    assert "does not run" not in said
     assert "stand-in runs" in said
+
+
+def test_the_images_own_annex_service_neither_goes_on_nor_starts_a_second_condor(instance: Instance) -> None:
+    instance.pretend_root()
+    said = instance.boot("exit 0").end(within=15)
+    # The other way round, condor would start as soon as what it waits for has ended.
+    assert said.index("systemctl stop condor\n") < said.index("systemctl stop condor-annex-ec2\n")
+    assert said.index("own condor-annex-ec2 does not run") < said.index("stand-in runs")
+
+
+class TestStockImages:
+    """HTCondor and curl are stand-ins here; tests/pool/test_images.py boots images that really lack them."""
+
+    @pytest.fixture
+    def stock(self, instance: Instance) -> Instance:
+        """An image without HTCondor, as root sees it; what its package manager is asked for is on the console."""
+        instance.pretend_root()
+        instance.program("systemctl", '[ "$1" != poweroff ] || kill -KILL 0')
+        instance.later = instance.folder / "bin" / "condor_master"
+        instance.release = instance.folder / "os-release"
+        instance.program("apt-get", self.apt("condor", instance.later))
+        instance.program("apt-cache", "echo '  Candidate: 23.9.6+dfsg-2.1'")
+        instance.program("condor_version", "echo installed")
+        instance.release.write_text('ID=debian\nVERSION_CODENAME=trixie\nVERSION_ID=13\nPRETTY_NAME="Debian 13"\n')
+        return instance
+
+    @staticmethod
+    def apt(package: str, program: Path) -> str:
+        return (
+            f'echo "apt-get $*" >&2\ncase "$* " in *install*" {package} "*)\n'
+            f"printf '#!/bin/sh\\necho stand-in runs\\n' >{program}; chmod 755 {program};;\nesac"
+        )
+
+    def test_htcondor_is_installed_where_it_lacks_and_started_as_ours(self, stock: Instance) -> None:
+        said = stock.boot(None).end(within=20)
+        assert "--no-install-recommends condor" in said
+        assert said.index("HTCondor is installed, in ") < said.index("stand-in runs")
+
+    def test_the_distributions_own_is_taken_only_if_it_is_of_the_access_points_series(self, stock: Instance) -> None:
+        stock.program("apt-cache", "echo '  Candidate: 24.0.5'")
+        stock.program("curl", 'case "$*" in */keys/*) echo "key: $*";; *) exec /usr/bin/curl "$@";; esac')
+        said = stock.boot(None).end(within=20)
+        assert "/repo/keys/HTCondor-23.x-Key" in said
+        assert "HTCondor 23.x is not to be had for Debian 13" in said
+        assert "powering off: HTCondor could not be installed" in said
+        assert "stand-in runs" not in said
+
+    def test_else_it_comes_from_htcondors_own_repository_under_its_key_alone(self, stock: Instance) -> None:
+        listed = stock.folder / "apt" / "sources.list.d" / "htcondor.list"
+        stock.program("apt-cache", f"[ -e {listed} ] && echo '  Candidate: 23.10.1-1' || echo '  Candidate: (none)'")
+        stock.program("curl", 'case "$*" in */keys/*) ;; *) exec /usr/bin/curl "$@";; esac')
+        assert "stand-in runs" in stock.boot(None).end(within=20)
+        assert listed.read_text() == (
+            f"deb [signed-by={stock.folder}/apt/keyrings/htcondor.asc]"
+            " https://htcss-downloads.chtc.wisc.edu/repo/debian/23.x trixie main\n"
+        )
+
+    def test_amazon_linux_gets_it_from_htcondors_repository(self, stock: Instance) -> None:
+        (stock.folder / "bin" / "apt-get").unlink()
+        stock.release.write_text('ID=amzn\nID_LIKE=fedora\nVERSION_ID=2023\nPRETTY_NAME="Amazon Linux 2023"\n')
+        stock.program("dnf", self.apt("condor", stock.later).replace("apt-get", "dnf"))
+        said = stock.boot(None).end(within=20)
+        assert "/repo/23.x/htcondor-release-current.amzn2023.noarch.rpm" in said
+        assert "epel" not in said
+        assert "stand-in runs" in said
+
+    def test_the_rhel_family_gets_epel_first(self, stock: Instance) -> None:
+        stock.release.write_text('ID=rocky\nID_LIKE="rhel fedora"\nVERSION_ID=9.4\nPRETTY_NAME="Rocky Linux 9.4"\n')
+        stock.program("dnf", self.apt("condor", stock.later).replace("apt-get", "dnf"))
+        stock.program("crb", 'echo "crb $*"')
+        said = stock.boot(None).end(within=20)
+        steps = ["install epel-release", "crb enable", "htcondor-release-current.el9.noarch.rpm", "install condor"]
+        assert [said.index(step) for step in steps] == sorted(said.index(step) for step in steps)
+        assert "stand-in runs" in said
+
+    def test_a_system_that_it_does_not_know_is_named_and_ends(self, stock: Instance) -> None:
+        stock.release.write_text('ID=plan9\nPRETTY_NAME="Plan 9"\n')
+        said = stock.boot(None).end(within=20)
+        assert "HTCondor can't be installed on Plan 9" in said
+        assert "powering off: HTCondor could not be installed" in said
+
+    def test_an_access_point_that_does_not_know_its_own_version_can_not_have_it_installed(
+        self, stock: Instance
+    ) -> None:
+        stock.pack(version=None)
+        assert "no word of which to install" in stock.boot(None).end(within=20)
 
 
 def test_a_machine_that_ends_powers_off(instance: Instance) -> None:

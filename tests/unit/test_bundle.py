@@ -17,7 +17,7 @@ from annex_core.model.names import AnnexKey
 ENDS = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 
 
-def point(project: str = "photons", owner: str = "alice") -> ExecutionPoint:
+def point(project: str = "photons", owner: str = "alice", version: str | None = None) -> ExecutionPoint:
     return ExecutionPoint(
         key=AnnexKey(owner, "blue"),
         project=project,
@@ -27,6 +27,7 @@ def point(project: str = "photons", owner: str = "alice") -> ExecutionPoint:
         idle_timeout=timedelta(minutes=5),
         lease_ends=ENDS,
         hourly_prices={"m7i-flex.large": Decimal("0.0961")},
+        version=version,
     )
 
 
@@ -49,6 +50,19 @@ def test_the_same_input_makes_the_same_bytes() -> None:
 def test_the_layout_is_flat_as_the_boot_service_of_htcondor_unpacks_it() -> None:
     names = packed(bundle(point(), token="t", config_dir={"70-site.config": b""})).getnames()
     assert names == ["60-annex.config", "70-site.config", "annex-tokens", "annex-tokens/annex"]
+
+
+def test_with_the_access_points_version_it_brings_what_installs_htcondor_in_a_folder_that_htcondor_does_not_read() -> (
+    None
+):
+    tar = packed(bundle(point(version="23.9.6"), token="t", config_dir={}))
+    assert [name for name in tar.getnames() if name.startswith("annex-boot/")] == [
+        "annex-boot/install.sh",
+        "annex-boot/version",
+    ]
+    version = tar.extractfile("annex-boot/version")
+    assert version
+    assert version.read() == b"23.9.6\n"
 
 
 def test_only_root_can_read_the_token_once_unpacked() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from annex_core.adapters.settings import settings
+from annex_core.adapters.settings import htcondor_version, settings
 from annex_core.errors import Refused
 
 LEAST = {
@@ -66,3 +66,19 @@ def test_root_and_condor_are_administrators_whatever_the_knob_says() -> None:
 def test_a_knob_that_makes_no_sense_is_named(knob: str, value: str) -> None:
     with pytest.raises(Refused, match=knob):
         settings(LEAST | {knob: value})
+
+
+def installed(folder: Path, said: str) -> dict[str, str]:
+    program = folder / "condor_version"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    return {"BIN": str(folder)}
+
+
+def test_the_version_is_that_of_the_htcondor_which_is_installed(tmp_path: Path) -> None:
+    assert htcondor_version(installed(tmp_path, "$CondorVersion: 23.9.6 2025-02-10 PackageID: 23.9.6 $")) == "23.9.6"
+
+
+def test_a_version_that_can_not_be_told_is_unknown(tmp_path: Path) -> None:
+    assert htcondor_version({"BIN": str(tmp_path / "none")}) is None
+    assert htcondor_version(installed(tmp_path, "no idea")) is None
