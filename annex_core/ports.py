@@ -7,7 +7,7 @@ errors.py. Times are aware UTC.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -165,6 +165,14 @@ class Cloud(Protocol):
 
     def state_reasons(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Why instances ended, in AWS's words; one that AWS lists no more is absent."""
+        ...
+
+    def retag(self, ids: Sequence[str], wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Give fleets and instances these tags, in the order of *ids*; returns the reason for each that was refused."""
+        ...
+
+    def ahead(self) -> timedelta:
+        """How far AWS's clock is ahead of ours, by its last answer; 0 where they agree."""
         ...
 
     def delete_template(self, template: str) -> None:

@@ -159,6 +159,16 @@ DAILY = (
         condition=_OURS,
     ),
     Right("daily", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=_ec2("instance"), condition=_OURS),
+    Right(
+        "daily",
+        "MoveLeases",
+        "ec2:CreateTags",
+        resources=_ec2("instance", "spot-fleet-request"),
+        condition={
+            "StringEquals": {f"aws:ResourceTag/{tags.POOL}": "{pool}"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": (tags.LEASE_ENDS, tags.DRAINING)},
+        },
+    ),
     Right("daily", "EndOurInstances", "ec2:TerminateInstances", resources=_ec2("instance"), condition=_OURS),
     Right(
         # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.

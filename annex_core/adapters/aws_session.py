@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,8 @@ from botocore.credentials import (
     SharedCredentialProvider,
 )
 from botocore.exceptions import CredentialRetrievalError
+
+from annex_core.adapters.aws_answers import Answered, Listener
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -42,6 +46,7 @@ class AwsRegion:
         credentials_file: An AWS shared credentials file, whose profile `default` is then the only source: neither the
             environment nor an instance's role stands in for it. Without it boto3's own chain decides.
         profile: The profile of AWS's own configuration that the chain begins with; not beside a file.
+        told: Called with each of AWS's answers, in the thread that made the call.
     """
 
     def __init__(
@@ -51,11 +56,17 @@ class AwsRegion:
         endpoint: str | None = None,
         credentials_file: str | None = None,
         profile: str | None = None,
+        told: Callable[[Answered], None] = lambda _: None,
     ) -> None:
         self.region = region
+        self._listener = Listener(region, told)
         self.endpoint = endpoint
         self._credentials_file = credentials_file
         self._profile = profile
+
+    def ahead(self) -> timedelta:
+        """How far AWS's clock is ahead of ours, by its last answer."""
+        return self._listener.ahead
 
     def ec2_reader(self) -> EC2Client:
         """For calls that only ask: one retry of its own."""
@@ -99,6 +110,7 @@ class AwsRegion:
         if self._credentials_file is not None:
             only_source = CredentialResolver([_OneFile(self._credentials_file)])
             core.register_component("credential_provider", only_source)
+        self._listener.listen(core)
         return boto3.session.Session(botocore_session=core, region_name=self.region)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from annex_core.adapters import ec2_answers as answers
@@ -31,6 +32,8 @@ _TYPES_PAGE = 100
 _FILTER_VALUES = 200
 _BATCH = 100
 """The most fleets a cancel takes; of instances and spot requests, what keeps a failed call cheap to take apart."""
+_TAGGED = 500
+"""Things in a CreateTags, which takes 1,000."""
 _IMAGE_KEPT_S = 3600.0
 
 
@@ -43,11 +46,19 @@ class Ec2Cloud:
         writer: For calls that change something; it must send each once.
         ssm: For images named by a parameter.
         clock: Seconds, monotonic.
+        ahead: How far AWS's clock is ahead of ours.
     """
 
     def __init__(
-        self, reader: EC2Client, writer: EC2Client, ssm: SSMClient, *, clock: Callable[[], float] = time.monotonic
+        self,
+        reader: EC2Client,
+        writer: EC2Client,
+        ssm: SSMClient,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ahead: Callable[[], timedelta] = lambda: timedelta(0),
     ) -> None:
+        self.ahead = ahead
         self._reader = reader
         self._writer = writer
         self._ssm = ssm
@@ -208,24 +219,43 @@ class Ec2Cloud:
                 self._writer.cancel_spot_instance_requests(SpotInstanceRequestIds=some)
 
     def terminate(self, ids: Sequence[str]) -> Mapping[str, str]:
-        reasons: dict[str, str] = {}
-        batches = list(_batches(ids, _BATCH))
-        while batches:
-            batch = batches.pop()
-            try:
-                with aws_call("TerminateInstances", changes=True):
-                    self._writer.terminate_instances(InstanceIds=batch)
-            except Refused as refusal:
-                # One protected instance fails the call for all that stand beside it.
-                if len(batch) == 1:
-                    reasons[batch[0]] = str(refusal)
-                else:
-                    batches += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-        return reasons
+        def terminate(batch: list[str]) -> None:
+            with aws_call("TerminateInstances", changes=True):
+                self._writer.terminate_instances(InstanceIds=batch)
+
+        return _each(ids, _BATCH, terminate)  # one protected instance fails the call for all that stand beside it
+
+    def retag(self, ids: Sequence[str], wanted: Mapping[str, str]) -> Mapping[str, str]:
+        def tag(batch: list[str]) -> None:
+            with aws_call("CreateTags", changes=True):
+                self._writer.create_tags(Resources=batch, Tags=requests.tag_list(wanted))
+
+        return _each(ids, _TAGGED, tag)  # an instance that is gone fails the call for all that stand beside it
 
 
 def ec2_cloud(region: AwsRegion) -> Ec2Cloud:
-    return Ec2Cloud(region.ec2_reader(), region.ec2_writer(), region.ssm())
+    return Ec2Cloud(region.ec2_reader(), region.ec2_writer(), region.ssm(), ahead=region.ahead)
+
+
+def _each(ids: Sequence[str], size: int, call: Callable[[list[str]], None]) -> Mapping[str, str]:
+    """
+    Call it with all of *ids*, in their order, halving a batch that is refused.
+
+    Returns:
+        The reason for each id that was refused alone.
+    """
+    reasons: dict[str, str] = {}
+    batches = deque(_batches(ids, size))
+    while batches:
+        batch = batches.popleft()
+        try:
+            call(batch)
+        except Refused as refusal:
+            if len(batch) == 1:
+                reasons[batch[0]] = str(refusal)
+            else:
+                batches.extendleft([batch[len(batch) // 2 :], batch[: len(batch) // 2]])
+    return reasons
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterator[list[str]]:

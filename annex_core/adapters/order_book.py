@@ -8,7 +8,7 @@ from datetime import datetime
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_rows import begin_life, moment, text
 from annex_core.model.annex import Annex, Ending
-from annex_core.model.order import Freeze, Order, Scope
+from annex_core.model.order import Frozen, Order, Scope
 
 
 class OrderBook:
@@ -62,7 +62,7 @@ class OrderBook:
                 (text(annex.lease_ends), text(annex.ends_at_latest), annex.id),
             )
 
-    def end(self, annexes: Iterable[Annex], how: Ending, freezes: Iterable[Freeze], at: datetime) -> None:
+    def end(self, annexes: Iterable[Annex], how: Ending, freezes: Iterable[Frozen], at: datetime) -> None:
         """
         End these annexes, and freeze what is not to begin anew. An end that is to be now is not taken back by one that
         may wait.
@@ -76,29 +76,29 @@ class OrderBook:
                 )
             _freeze(db, freezes)
 
-    def freeze(self, freezes: Iterable[Freeze]) -> None:
+    def freeze(self, freezes: Iterable[Frozen]) -> None:
         with self._journal.writing() as db:
             _freeze(db, freezes)
 
-    def thaw(self, freezes: Iterable[Freeze]) -> None:
+    def thaw(self, freezes: Iterable[Frozen]) -> None:
         with self._journal.writing() as db:
             db.executemany(
                 "DELETE FROM freezes WHERE scope = ? AND owner = ? AND name = ?",
                 [(each.scope, each.owner, each.name) for each in freezes],
             )
 
-    def freezes(self) -> tuple[Freeze, ...]:
+    def freezes(self) -> tuple[Frozen, ...]:
         with self._journal.writing() as db:
             rows = db.execute(
                 "SELECT scope, owner, name, since, frozen_by, after_end FROM freezes ORDER BY scope, owner, name"
             ).fetchall()
         return tuple(
-            Freeze(Scope(scope), owner, name, moment(since), by, bool(after_end))
+            Frozen(Scope(scope), owner, name, moment(since), by, bool(after_end))
             for scope, owner, name, since, by, after_end in rows
         )
 
 
-def _freeze(db: sqlite3.Cursor, freezes: Iterable[Freeze]) -> None:
+def _freeze(db: sqlite3.Cursor, freezes: Iterable[Frozen]) -> None:
     """A freeze that was asked for stays one when an end comes on top of it."""
     db.executemany(
         "INSERT INTO freezes (scope, owner, name, since, frozen_by, after_end) VALUES (?, ?, ?, ?, ?, ?)"

@@ -20,6 +20,7 @@ _ATTRIBUTES = [
     "EC2InstanceID",
     "EC2InstanceType",
     "DynamicSlot",
+    "AnnexDraining",
     *_RESOURCES,
     *(f"TotalSlot{each}" for each in _RESOURCES),
 ]
@@ -74,6 +75,7 @@ def _slot(ad: Mapping[str, Any], taken: Mapping[str, int]) -> Slot:
         free_gpus=free["GPUs"],
         price=_price(ad.get("AnnexHourlyPrice")),
         claimed=ad.get("DynamicSlot") is True,
+        draining=ad.get("AnnexDraining") is True,
     )
 
 

@@ -18,9 +18,11 @@ class Errand(StrEnum):
     """All that comes before a fleet, and tidying up: it may wait."""
     END = "end"
     """Cancelling and terminating: as long as it waits, it costs."""
+    RETAG = "retag"
+    """Moving leases: as long as it waits, machines may end that are still wanted."""
 
 
-_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.SIGNS: 1, Errand.LAUNCH: 8, Errand.END: 8}
+_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.SIGNS: 1, Errand.LAUNCH: 8, Errand.END: 8, Errand.RETAG: 4}
 
 
 def threads(region: str, errand: Errand) -> Executor:

@@ -231,14 +231,16 @@ def _own_user_data(route: Route) -> str | None:
 
 
 def _config_files(route: Route) -> dict[str, bytes]:
+    """Those of a command come over the route's own of the same name."""
+    by_hand = dict(route.config_files)
     if route.config_dir is None:
-        return {}
+        return by_hand
     try:
         return {
             path.name: path.read_bytes()
             for path in sorted(Path(route.config_dir).iterdir())
             if path.is_file() and not path.name.startswith(".")
-        }
+        } | by_hand
     except OSError as error:
         raise BadRoute(route.name, f"AnnexConfigDir: {error.strerror}: {error.filename}") from error
 

@@ -22,6 +22,7 @@ from annex_core.adapters.ec2 import ec2_cloud
 from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.s3 import bundle_store
@@ -104,6 +105,7 @@ class Daemon:
         self._book = RouteBook(self._catalogue)
         self._recipes = Recipes({}, {})
         journal = Journal(chosen.journal)
+        orders = OrderBook(journal)
         hearsay = Hearsay()
         self._history = History(chosen.journal.with_name("runtimes.json"))
         queue = ScheddQueue(self._history.expected)
@@ -118,6 +120,7 @@ class Daemon:
                 hands=hands,
                 late=self._bell.ring,
                 journal=journal,
+                orders=orders,
                 hearsay=hearsay,
                 prices=self._prices,
                 pool=chosen.pool,
@@ -139,6 +142,7 @@ class Daemon:
                 clock=clock,
             ),
             journal=journal,
+            orders=orders,
             regions=regions,
             queue=queue,
             hands=hands,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import Inquiry
@@ -73,6 +74,7 @@ class Observer:
         hands: Hands,
         late: Callable[[], None],
         journal: Journal,
+        orders: OrderBook,
         hearsay: Hearsay,
         prices: Callable[[str, Iterable[str]], Mapping[str, Decimal]],
         pool: str,
@@ -85,6 +87,7 @@ class Observer:
         self._regions = regions
         self._hands = hands
         self._journal = journal
+        self._orders = orders
         self._hearsay = hearsay
         self._prices = prices
         self._pool = pool
@@ -175,6 +178,8 @@ class Observer:
             deaths=self._journal.deaths(living),
             frozen=frozen,
             signs={name: signs for name, (_, signs) in self._signs.items()},
+            orders=self._orders.orders(living),
+            freezes=self._orders.freezes(),
             domain=self._domain,
             access_point=self._access_point,
             pool=self._pool,
@@ -200,7 +205,8 @@ class Observer:
 
     def _list(self, name: str, names: Iterable[str]) -> tuple[RegionView, Mapping[str, InstanceType]]:
         cloud = self._regions[name].cloud
-        view = RegionView(instances=cloud.instances(self._pool), fleets=cloud.fleets(self._pool))
+        instances, fleets = cloud.instances(self._pool), cloud.fleets(self._pool)
+        view = RegionView(instances=instances, fleets=fleets, ahead=cloud.ahead())
         kinds = cloud.instance_types(sorted({*names, *(instance.type for instance in view.instances)}))
         prices = self._prices(name, kinds)
         return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.deaths import Deaths
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.launching import Launcher
@@ -20,10 +21,12 @@ from annex_core.model.plan import (
     Action,
     CancelFleets,
     CloseLaunch,
+    DropFreeze,
     FinishAnnex,
     LaunchFleet,
     Outlook,
     Plan,
+    Retag,
     Terminate,
 )
 from annex_core.model.route import Route
@@ -74,6 +77,7 @@ class Provisioner:
         observer: Observer,
         launcher: Launcher,
         journal: Journal,
+        orders: OrderBook,
         regions: Regions,
         queue: Queue,
         hands: Hands,
@@ -82,6 +86,7 @@ class Provisioner:
         self._observer = observer
         self._launcher = launcher
         self._journal = journal
+        self._orders = orders
         self._regions = regions
         self._queue = queue
         self._clock = clock
@@ -204,7 +209,7 @@ class Provisioner:
             case LaunchFleet() if self._clock() - snapshot.at > _GOOD_FOR:
                 log.info("annex %s: its turn came too late; the next cycle plans anew", action.annex.key)
             case LaunchFleet():
-                self._launcher.launch(action, snapshot.routes[action.annex.route])
+                self._launcher.launch(action, action.route)
             case CloseLaunch(launch, why):
                 cloud = self._regions[launch.region].cloud
                 still_open = cloud.open_requests([launch.fleet or ""])
@@ -220,9 +225,15 @@ class Provisioner:
                 self._deaths.before_ending(region, instances, why, snapshot)
                 log.info("terminating %s: %s", ", ".join(instances), why)
                 _complain(self._regions[region].cloud.terminate(instances))
+            case Retag(annex, changes):
+                for tags, ids in changes:
+                    log.info("annex %s: %s of %s", annex.key, ", ".join(f"{k} = {v}" for k, v in tags), ", ".join(ids))
+                    _complain(self._regions[annex.region].cloud.retag(ids, dict(tags)))
+            case DropFreeze(freeze):
+                self._orders.thaw([freeze])
             case FinishAnnex(annex):
                 self._launcher.finish(annex)
-                log.info("annex %s: its lease has ended and nothing of it is left", annex.key)
+                log.info("annex %s has ended, and nothing of it is left", annex.key)
 
     def _say(self, decided: Plan, snapshot: Snapshot, failures: Mapping[str, str]) -> None:
         self._said = {key: said for key, said in self._said.items() if snapshot.at - said[1] < _SAY_AGAIN}
@@ -255,6 +266,10 @@ def _subject(action: Action) -> str:
             return f"cancel in {region}: {' '.join(fleets)}"
         case Terminate(region, instances):
             return f"terminate in {region}: {' '.join(instances)}"
+        case Retag(annex):
+            return f"retag {annex.id}"
+        case DropFreeze(freeze):
+            return f"drop the freeze of {freeze}"
         case FinishAnnex(annex):
             return f"finish {annex.key}"
 
@@ -268,6 +283,10 @@ def _place(action: Action) -> tuple[str, Errand]:
             return launch.region, Errand.END
         case CancelFleets(region) | Terminate(region):
             return region, Errand.END
+        case Retag(annex):
+            return annex.region, Errand.RETAG
+        case DropFreeze():
+            return "here", Errand.RETAG
 
 
 def _complain(reasons: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     """
     settled = False
     again = []
-    wanted = {annex.id for annex in snapshot.annexes.values() if annex.lease_ends > snapshot.at}
+    wanted = {annex.id for annex in snapshot.annexes.values() if annex.lease_ends > snapshot.at and not annex.ending}
     for launch in snapshot.launches:
         if launch.state in UNDONE and (fleet := _shown(launch, snapshot)):
             log.warning("fleet %s was given up as %s, and AWS shows it", fleet.id, launch.state)

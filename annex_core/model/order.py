@@ -13,7 +13,9 @@ from annex_core.model.names import AnnexKey
 OF_AN_ORDER = frozenset({"instance_types", "market", "fleet_api", "max_price_usd"})
 """What a create decides for the machines of its own order; its other overrides hold for the whole annex."""
 
-_LIVED_TO_ITS_BOUND = timedelta(minutes=10)
+_LIVED_TO_ITS_BOUND = timedelta(minutes=5)
+"""A machine that is gone so short a time before its fleet's outer bound was ended by it, and didn't leave for want of
+work."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Freeze:
+class Frozen:
     """Nothing is launched for what it names."""
 
     scope: Scope
@@ -87,27 +89,33 @@ def refusal(order: Order, launches: Iterable[Launch]) -> str | None:
     return (said[-1].reason or "AWS refused it") if said else None
 
 
-def ordered(order: Order, launches: Iterable[Launch], known: Iterable[KnownInstance], annex: Annex) -> tuple[int, int]:
+def filled(
+    order: Order, launches: Iterable[Launch], known: Iterable[KnownInstance], annex: Annex
+) -> tuple[tuple[Launch, int], ...]:
     """
-    Machines that were asked for to fill an order, and how many of them have to be asked for anew.
+    What an order has got already: its launches, and how many machines of each count.
 
-    A launch that may still bring machines counts whole, one that was given up counts by what it brought. Machines that
-    lived to the outer bound of their fleet while the annex's lease went on are owed again.
+    A launch that may still bring machines counts whole, one that was given up by what it brought, gone ones included.
+    Machines that lived to the outer bound of their fleet while the annex's lease goes on are owed again.
 
     Args:
         launches: Of the annex.
         known: Its instances, gone ones included.
     """
-    asked = owed = 0
     brought: dict[str | None, list[KnownInstance]] = {}
     for instance in known:
         brought.setdefault(instance.token, []).append(instance)
+    found = []
     for launch in launches:
-        if launch.order != order.id:
-            continue
-        came = brought.get(launch.token, [])
-        asked += launch.target if launch.may_bring else len(came)
-        bound = launch.ends_at_latest
-        if bound and bound < annex.lease_ends:
-            owed += sum(each.gone is not None and each.gone >= bound - _LIVED_TO_ITS_BOUND for each in came)
-    return asked, owed
+        if launch.order == order.id:
+            came = brought.get(launch.token, [])
+            outlived = sum(_outlived(each, launch, annex) for each in came)
+            found.append((launch, (launch.target if launch.may_bring else len(came)) - outlived))
+    return tuple(found)
+
+
+def _outlived(instance: KnownInstance, launch: Launch, annex: Annex) -> bool:
+    bound = launch.ends_at_latest
+    if bound is None or bound >= annex.lease_ends or instance.gone is None:
+        return False
+    return instance.gone >= bound - _LIVED_TO_ITS_BOUND

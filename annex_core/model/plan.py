@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.names import AnnexKey
+from annex_core.model.order import Frozen
+from annex_core.model.route import Route
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class LaunchFleet:
     hourly_ceiling: Decimal | None
     """USD an hour that one instance of the dearest type may cost, with all that is paid beside it."""
     idle_timeout_s: int
+    route: Route
+    """As this launch has it, with what was decided by hand in place of the configuration's."""
+    order: str | None = None
+    """The order it fills, by its id; None where jobs ask for it."""
 
     def as_launch(self, token: str, at: datetime) -> Launch:
         """What stands in the journal before AWS is asked."""
@@ -32,6 +38,8 @@ class LaunchFleet:
             types=self.types,
             hourly_ceiling=self.hourly_ceiling,
             intended=at,
+            order=self.order,
+            ends_at_latest=self.annex.ends_at_latest,
         )
 
 
@@ -59,13 +67,29 @@ class Terminate:
 
 
 @dataclass(frozen=True)
+class Retag:
+    """Write tags anew: what the journal wants of an annex's lease and AWS does not show yet."""
+
+    annex: Annex
+    changes: tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]
+    """Tags, and the ids that are to carry them; in this order, fleets first."""
+
+
+@dataclass(frozen=True)
+class DropFreeze:
+    """It came of an end, and no job is left that it keeps from beginning anew."""
+
+    freeze: Frozen
+
+
+@dataclass(frozen=True)
 class FinishAnnex:
-    """The lease has ended and nothing is left: delete template and bundle, close the record."""
+    """The annex has ended and nothing is left: delete template and bundle, close the record."""
 
     annex: Annex
 
 
-Action = LaunchFleet | CloseLaunch | CancelFleets | Terminate | FinishAnnex
+Action = LaunchFleet | CloseLaunch | CancelFleets | Terminate | Retag | DropFreeze | FinishAnnex
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,8 @@ class Outlook:
     """Idle jobs that nothing asked for so far will serve."""
     reason: str | None = None
     """Why they wait, in the words of *sentence*; None when nothing holds them back."""
+    ordered: int = 0
+    """Machines that were ordered by hand and are not asked for yet."""
 
 
 @dataclass(frozen=True)

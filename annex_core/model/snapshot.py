@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
+from annex_core.model.order import Frozen, Order
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet, Instance, Slot
@@ -20,6 +21,8 @@ class RegionView:
 
     instances: Sequence[Instance] = ()
     fleets: Sequence[Fleet] = ()
+    ahead: timedelta = timedelta(0)
+    """How far AWS's clock is ahead of ours, by the answer's date; whole seconds."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class Snapshot:
     """Of launches, before a fleet was asked for, by annex id."""
     signs: Mapping[str, Signs] = field(default_factory=dict)
     """What the reaper of a region and people at AWS have left there, as last heard, by region."""
+    orders: Sequence[Order] = ()
+    """Of the living annexes."""
+    freezes: Sequence[Frozen] = ()
+    """By command; *frozen* is what we found out ourselves."""
     domain: str = ""
     """ANNEX_DOMAIN, the domain of execution points' identities."""
     access_point: str = ""

@@ -94,5 +94,8 @@ class Slot:
     claimed: bool = False
     """For one job at a time, and its *free* resources are that job's; there may be news of it that is on its way."""
 
+    draining: bool = False
+    """It says that it takes no new job."""
+
     def of(self, key: AnnexKey, domain: str) -> bool:
         return self.identity == key.identity(domain)

@@ -9,7 +9,7 @@ from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.demand import JobCounts, JobGroup, Limits, tightest
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
-from annex_core.model.route import Route
+from annex_core.model.route import Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import counted
 from annex_core.planner.holdings import Holding, hourly
@@ -65,11 +65,18 @@ def tightened(snapshot: Snapshot) -> Snapshot:
     )
 
 
+def ceiling(kind: InstanceType, route: Route) -> Decimal | None:
+    """USD an hour that AWS may ask for the instance itself; None is unknown: AWS stops at its on-demand price."""
+    asked = dict(route.max_prices)
+    return asked.get(kind.name, asked.get("*", kind.on_demand)) if route.market is Market.SPOT else kind.on_demand
+
+
 def instance_hour(kind: InstanceType, route: Route) -> Decimal | None:
     """USD that an hour of one instance may cost, with its volume, its address and the route's allowance for egress."""
-    if kind.on_demand is None:
+    hour = ceiling(kind, route)
+    if hour is None:
         return None
-    return kind.on_demand + ADDRESS_HOUR + VOLUME_GIB_HOUR * route.volume_gib + route.egress_price
+    return hour + ADDRESS_HOUR + VOLUME_GIB_HOUR * route.volume_gib + route.egress_price
 
 
 @dataclass(frozen=True)
@@ -138,25 +145,36 @@ def allowance(
 
 
 def committed(
-    annex: Annex, known: Sequence[KnownInstance], outstanding: Sequence[tuple[Launch, int]], now: datetime
+    annex: Annex,
+    known: Sequence[KnownInstance],
+    outstanding: Sequence[tuple[Launch, int]],
+    now: datetime,
+    *,
+    launches: Iterable[Launch] = (),
 ) -> Decimal | None:
     """
     USD spent and in flight for one life of an annex: each instance at its ceiling until it was gone, or until the
-    lease ends if it lives; what is on its way likewise.
+    lease ends if it lives; what is on its way likewise. None lives past the outer bound of its launch.
+
+    Args:
+        launches: The annex's, as far as *known* came of them.
 
     Returns:
         None where one price is unknown: unknown is never zero.
     """
     total = Decimal(0)
+    bounds = {launch.token: launch.ends_at_latest for launch in launches}
     for instance in known:
         if instance.hourly_ceiling is None:
             return None
-        until = instance.gone or max(annex.lease_ends, now)
+        bound = bounds.get(instance.token or "") or annex.lease_ends
+        until = instance.gone or max(min(annex.lease_ends, bound), now)
         total += instance.hourly_ceiling * Decimal(max(until - instance.launched, _MINIMUM_BILLED).total_seconds())
     for launch, count in outstanding:
         if launch.hourly_ceiling is None:
             return None
-        left = max(annex.lease_ends - launch.intended, _MINIMUM_BILLED)
+        ends = min(annex.lease_ends, launch.ends_at_latest or annex.lease_ends)
+        left = max(ends - launch.intended, _MINIMUM_BILLED)
         total += launch.hourly_ceiling * count * Decimal(left.total_seconds())
     return total / _HOURS
 

@@ -17,6 +17,8 @@ from annex_core.planner.matching import usable_disk_kib, usable_memory_mib
 _ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
 _USUALLY_FILLED = timedelta(seconds=30)
 _CLOCK_SKEW = timedelta(minutes=2)
+_LAST_JOB = timedelta(minutes=3)
+"""In a machine's last two minutes no job is started (START in bundle/annex.config)."""
 _LISTED_SURELY = timedelta(minutes=1)
 """EC2 may list what has just begun in one answer and not in the next."""
 
@@ -217,7 +219,7 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
             brought = sum(known.token == launch.token for known in mine)
             if brought < launch.target:
                 outstanding.append((launch, launch.target - brought))
-    here = {known.id for known in alive}
+    here = {known.id for known in alive if not _at_its_bound(known, annex, snapshot)}
     slots = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain) and slot.instance in here]
     rooms = [
         Room((slot.type or "",), slot.free_cpus, slot.free_memory_mib, slot.free_disk_kib, slot.free_gpus)
@@ -226,9 +228,17 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
             *_without_job(slots, snapshot.counts.get(key, JobCounts()).running),
         ]
     ]
-    rooms += [whole_machine((known.type,), types, volume_gib) for known in alive if known.joined is None]
+    rooms += [
+        whole_machine((known.type,), types, volume_gib) for known in alive if known.joined is None and known.id in here
+    ]
     rooms += [whole_machine(launch.types, types, volume_gib) for launch, count in outstanding for _ in range(count)]
     return Holding(alive, joined, tuple(outstanding), tuple(rooms))
+
+
+def _at_its_bound(known: KnownInstance, annex: Annex, snapshot: Snapshot) -> bool:
+    """It starts no more job, for its fleet ends; the annex goes on, so that jobs need another machine."""
+    bound = next((each.ends_at_latest for each in snapshot.launches if each.token == known.token), None)
+    return bound is not None and bound < annex.lease_ends and bound - snapshot.at < _LAST_JOB
 
 
 def _without_job(slots: Iterable[Slot], running: int) -> Sequence[Slot]:

@@ -16,13 +16,15 @@ from annex_core.model.plan import (
     Plan,
     Terminate,
 )
-from annex_core.model.route import Route
+from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
-from annex_core.planner.growth import grow, new_annex
+from annex_core.planner.ending import dropped_freezes, ended_by_hand
+from annex_core.planner.growth import frozen_by, grow, machines, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
+from annex_core.planner.retagging import retags
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
@@ -42,7 +44,7 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
         snapshot: With *known* and the annexes' limits brought up to date (holdings.with_memory, caps.tightened).
         matcher: What was matched before, of groups whose ads are the same objects still.
     """
-    actions = [*_ended(snapshot)]
+    actions = [*_ended(snapshot), *dropped_freezes(snapshot)]
     outlooks: dict[AnnexKey, Outlook] = {}
     troubles = _troubles(snapshot)
     matcher = matcher or Matcher(domain=snapshot.domain)
@@ -70,19 +72,24 @@ def _decide(
     if annex and annex.lease_ends <= snapshot.at:
         ended = f"Annex {key.name}: its lease has ended; a new one begins when its machines are gone."
         return _finished(annex, snapshot), Outlook(ended, idle, "the lease has ended")
+    if annex and annex.ending:
+        ending = f"Annex {key.name} ends: {machines(_held(annex, snapshot, _VOLUME_GIB))}."
+        return [*ended_by_hand(annex, snapshot), *_finished(annex, snapshot)], Outlook(ending, idle, "it was ended")
     actions: list[Action] = []
     outlook = None
+    orders = annex is not None and any(order.annex == annex.id for order in snapshot.orders)
     chosen = _route(annex, groups, snapshot)
     if isinstance(chosen, str):
         outlook = Outlook(f"Annex {key.name}: {clause(chosen)}.", idle, chosen)
         held = _held(annex, snapshot, _VOLUME_GIB)
     else:
         held = _held(annex, snapshot, chosen.volume_gib)
-        if groups:
+        if groups or orders:
             growth = grow(annex or new_annex(key, groups, chosen, snapshot), chosen, groups, held, snapshot, matcher)
             actions += growth.launches
             outlook = growth.outlook
     if annex:
+        actions += retags(annex, snapshot)
         actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
     return actions, outlook
 
@@ -105,7 +112,7 @@ def _route(annex: Annex | None, groups: Sequence[JobGroup], snapshot: Snapshot) 
         return "waiting for the job router to take the job"
     name = names[0]
     if name in snapshot.routes:
-        return snapshot.routes[name]
+        return overridden(snapshot.routes[name], annex.overrides if annex else {})
     if name in snapshot.refused_routes:
         return f"route {name} can't be used ({clause(snapshot.refused_routes[name])}); ask the pool's administrator"
     return f"route {name} is not in the configuration any more; ask the pool's administrator"
@@ -116,9 +123,9 @@ def _ended(snapshot: Snapshot) -> list[Action]:
     actions: list[Action] = []
     for region, view in sorted(snapshot.regions.items()):
         fleets, instances = _leased(view, snapshot.access_point)
-        if over := due(fleets, snapshot.at).ids:
+        if over := due(fleets, snapshot.at + view.ahead).ids:
             actions.append(CancelFleets(region, over, terminate=True, why="the lease has ended"))
-        if over := due(instances, snapshot.at).ids:
+        if over := due(instances, snapshot.at + view.ahead).ids:
             actions.append(Terminate(region, over, why="the lease has ended"))
     return actions
 
@@ -153,6 +160,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
     outstanding = {launch.token for launch, _ in held.outstanding}
     within = route.fulfil_within if route else Route.fulfil_within
     cancelled = {fleet.id for fleet in view.fleets if not fleet.may_launch}
+    frozen = frozen_by(annex, snapshot.freezes)
     spent = []
     for launch in snapshot.launches:
         if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED:
@@ -164,7 +172,9 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
             # A filled one too: until AWS's tag comes, its machine may be another fleet's, and its own request open.
             actions.append(CloseLaunch(launch, f"not filled within {within}"))
         elif launch.token in outstanding:
-            if snapshot.demand is not None and not wanted and age >= _LISTED_SURELY:
+            if frozen and age >= _LISTED_SURELY:
+                actions.append(CloseLaunch(launch, frozen))
+            elif snapshot.demand is not None and not wanted and not launch.order and age >= _LISTED_SURELY:
                 actions.append(CloseLaunch(launch, "no job waits for it any more"))
         elif _is_spent(launch, annex, held, view, snapshot.at):
             spent.append(launch.fleet or "")

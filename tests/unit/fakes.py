@@ -60,6 +60,8 @@ class FakeCloud:
         self.cancelled = []
         self.closed = []
         self.terminated = []
+        self.retagged = []
+        self.clock_ahead = timedelta(0)
         self.errors = {}
         self.loses_answers = 0
         self.trouble = None
@@ -142,6 +144,20 @@ class FakeCloud:
     def state_reasons(self, ids):
         self._may_fail("state_reasons")
         return {each: self.reasons[each] for each in ids if each in self.reasons}
+
+    def retag(self, ids, wanted):
+        self._may_fail("retag")
+        self.retagged.append((tuple(ids), dict(wanted)))
+        self.listed_fleets = [
+            replace(each, tags={**each.tags, **wanted}) if each.id in ids else each for each in self.listed_fleets
+        ]
+        self.listed_instances = [
+            replace(each, tags={**each.tags, **wanted}) if each.id in ids else each for each in self.listed_instances
+        ]
+        return {}
+
+    def ahead(self):
+        return self.clock_ahead
 
     def delete_template(self, template):
         self.deleted.append(template)

@@ -8,7 +8,7 @@ from annex_core.adapters.order_book import OrderBook
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import Ending
 from annex_core.model.names import AnnexKey
-from annex_core.model.order import Freeze, Order, Scope
+from annex_core.model.order import Frozen, Order, Scope
 from tests.unit.world import ALICE, NOW, annex
 
 
@@ -68,23 +68,23 @@ def test_an_end_that_may_wait_does_not_take_back_one_that_is_to_be_now(journal, 
 
 
 def test_a_freeze_that_was_asked_for_outlives_the_one_that_an_end_brings(book):
-    asked = Freeze(Scope.ANNEX, "alice", "blue", NOW, "root")
+    asked = Frozen(Scope.ANNEX, "alice", "blue", NOW, "root")
     book.freeze([asked])
     book.freeze([replace(asked, after_end=True, by="alice")])
     assert not book.freezes()[0].after_end
-    book.thaw([Freeze(Scope.ANNEX, "alice", "blue")])
+    book.thaw([Frozen(Scope.ANNEX, "alice", "blue")])
     assert book.freezes() == ()
 
 
 @pytest.mark.parametrize(
     ("frozen", "holds"),
     [
-        (Freeze(Scope.ALL), True),
-        (Freeze(Scope.PROJECT, name="physics"), True),
-        (Freeze(Scope.PROJECT, name="phys"), False),
-        (Freeze(Scope.ANNEX, "alice", "blue"), True),
-        (Freeze(Scope.ANNEX, "alice", "blu"), False),
-        (Freeze(Scope.ANNEX, "bob", "blue"), False),
+        (Frozen(Scope.ALL), True),
+        (Frozen(Scope.PROJECT, name="physics"), True),
+        (Frozen(Scope.PROJECT, name="phys"), False),
+        (Frozen(Scope.ANNEX, "alice", "blue"), True),
+        (Frozen(Scope.ANNEX, "alice", "blu"), False),
+        (Frozen(Scope.ANNEX, "bob", "blue"), False),
     ],
 )
 def test_a_freeze_holds_for_what_it_names_and_for_nothing_else(frozen, holds):

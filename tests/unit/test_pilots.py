@@ -62,6 +62,7 @@ def asked(daemon, route, *, pilot=True, target=2):
         target=target,
         hourly_ceiling=None,
         idle_timeout_s=300,
+        route=route,
     )
     daemon.launcher.launch(wanted, route)
     return daemon.cloud.templates[-1][0]

@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.launching import Launcher, Site
@@ -40,6 +41,7 @@ class Daemon:
 
     def start(self):
         self.journal = Journal(self.path)
+        self.orders = OrderBook(self.journal)
         self.hearsay = Hearsay()
         regions = Regions(
             lambda name, endpoint: Region(
@@ -65,6 +67,7 @@ class Daemon:
                 late=self.ring,
                 patience=timedelta(0),
                 journal=self.journal,
+                orders=self.orders,
                 hearsay=self.hearsay,
                 prices=lambda region, names: {name: TYPES[name].on_demand for name in names if TYPES[name].on_demand},
                 pool="pool",
@@ -73,6 +76,7 @@ class Daemon:
             ),
             launcher=self.launcher,
             journal=self.journal,
+            orders=self.orders,
             regions=regions,
             queue=self.queue,
             hands=hands,

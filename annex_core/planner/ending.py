@@ -1,0 +1,84 @@
+"""An annex that is ended by hand: at once, or when the jobs that run on it have ended."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from annex_core.model import tags
+from annex_core.model.annex import Annex, Ending, LaunchState
+from annex_core.model.names import AnnexKey
+from annex_core.model.plan import Action, CancelFleets, CloseLaunch, DropFreeze, Terminate
+from annex_core.model.snapshot import RegionView, Snapshot
+from annex_core.model.supply import InstanceState
+from annex_core.planner.retagging import retags
+
+_FOLLOWED = timedelta(minutes=5)
+"""Within this time machines have seen their tag and say that they drain; an image that doesn't follow it never says."""
+_LISTED_SURELY = timedelta(seconds=30)
+"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
+
+
+def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
+    view = snapshot.regions.get(annex.region)
+    if view is None:
+        return []
+    fleets = [fleet.id for fleet in view.fleets if fleet.live and _of(annex, fleet.tags, snapshot)]
+    alive = [
+        instance.id
+        for instance in view.instances
+        if instance.state not in {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
+        and _of(annex, instance.tags, snapshot)
+    ]
+    if annex.ending is Ending.NOW:
+        return _all(annex, view, fleets, alive, "it was ended by hand, at once")
+    drained = [each for each in alive if _is_drained(each, annex, snapshot)]
+    closing = _closing(annex, snapshot)
+    if not alive and not closing:
+        return _all(annex, view, fleets, [], "it was ended by hand, and its machines are gone")
+    ended: list[Action] = [Terminate(annex.region, tuple(drained), why="drained")] if drained else []
+    return [*closing, *retags(annex, snapshot), *ended]
+
+
+def dropped_freezes(snapshot: Snapshot) -> list[Action]:
+    """An end by hand holds for jobs that were in the queue, not for ever."""
+    if snapshot.demand is None:
+        return []
+    return [
+        DropFreeze(each)
+        for each in snapshot.freezes
+        if each.after_end
+        and (key := AnnexKey(each.owner, each.name)) not in snapshot.annexes
+        and key not in snapshot.counts
+    ]
+
+
+def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
+    return tags.key_of(carried) == annex.key and carried.get(tags.ACCESS_POINT) == snapshot.access_point
+
+
+def _all(annex: Annex, view: RegionView, fleets: list[str], alive: list[str], why: str) -> list[Action]:
+    ending = {fleet.id for fleet in view.fleets if fleet.state == "cancelled_terminating"}
+    some = tuple(each for each in fleets if each not in ending)
+    actions: list[Action] = [CancelFleets(annex.region, some, terminate=True, why=why)] if some else []
+    return [*actions, Terminate(annex.region, tuple(alive), why=why)] if alive else actions
+
+
+def _closing(annex: Annex, snapshot: Snapshot) -> list[Action]:
+    return [
+        CloseLaunch(launch, "the annex was ended by hand")
+        for launch in snapshot.launches
+        if launch.annex == annex.id
+        and launch.state is LaunchState.REQUESTED
+        and launch.may_bring
+        and snapshot.at - launch.intended >= _LISTED_SURELY
+    ]
+
+
+def _is_drained(instance: str, annex: Annex, snapshot: Snapshot) -> bool:
+    """No job runs on it, and none can start: it never joined, or it says so, or it had time enough to say so."""
+    if snapshot.slots is None:
+        return False
+    slots = [slot for slot in snapshot.slots if slot.instance == instance and slot.of(annex.key, snapshot.domain)]
+    if any(slot.claimed for slot in slots):
+        return False
+    told = annex.ending_since is not None and snapshot.at - annex.ending_since >= _FOLLOWED
+    return told or not slots or all(slot.draining for slot in slots)

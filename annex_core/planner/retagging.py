@@ -1,0 +1,56 @@
+"""The lease as tags: what the journal wants of it, compared with what AWS shows."""
+
+from collections.abc import Iterable, Mapping
+
+from annex_core.model import tags
+from annex_core.model.annex import Annex
+from annex_core.model.plan import Retag
+from annex_core.model.snapshot import Snapshot
+from annex_core.model.supply import InstanceState
+
+_GOING = {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
+
+
+def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
+    """
+    Bring the tags of an annex's fleets and machines to what its lease is now, whenever they came.
+
+    Each ends with the lease or at its own outer bound, whichever comes first. Fleets come first: what they launch
+    meanwhile has the tags of their template, and is seen here at the next look around.
+    """
+    view = snapshot.regions.get(annex.region)
+    if view is None:
+        return []
+    shown = [(fleet.id, fleet.tags) for fleet in view.fleets if fleet.live]
+    shown += [(each.id, each.tags) for each in view.instances if each.state not in _GOING]
+    changes = _by_tags(
+        (id_, _wanted(annex, carried))
+        for id_, carried in shown
+        if tags.key_of(carried) == annex.key
+        and carried.get(tags.ACCESS_POINT) == snapshot.access_point
+        and not _carried(annex, carried)
+    )
+    return [Retag(annex, changes)] if changes else []
+
+
+def _wanted(annex: Annex, carried: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    bound = tags.moment(carried, tags.ENDS_AT_LATEST)
+    ends = min(annex.lease_ends, bound) if bound else annex.lease_ends
+    wanted = [(tags.LEASE_ENDS, tags.stamp(ends))]
+    if annex.ending_since:
+        wanted.append((tags.DRAINING, tags.stamp(annex.ending_since)))
+    return tuple(wanted)
+
+
+def _carried(annex: Annex, carried: Mapping[str, str]) -> bool:
+    return all(carried.get(key) == value for key, value in _wanted(annex, carried))
+
+
+def _by_tags(
+    wanted: Iterable[tuple[str, tuple[tuple[str, str], ...]]],
+) -> tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]:
+    """Like tags together, in the order of the first id that gets them."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for id_, some in wanted:
+        found.setdefault(some, []).append(id_)
+    return tuple((some, tuple(ids)) for some, ids in found.items())
