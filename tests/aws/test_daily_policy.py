@@ -28,7 +28,9 @@ ACCOUNT, REGION, POOL = "123456789012", "us-east-2", "ap.example.org"
 BUCKET = bucket_name(ACCOUNT, REGION)
 TAGS = {"htcondor:Pool": POOL, "htcondor:AccessPoint": POOL, "htcondor:Owner": "alice", "htcondor:AnnexName": "blue"}
 
-Asked = tuple[str, str, dict[str, str]]
+FLEET = "spot-fleet-request"
+
+Asked = tuple[str, str, dict[str, Any]]
 """Action, resource, context: what IAM is asked when a call comes in."""
 
 
@@ -65,7 +67,12 @@ class Guard:
             case "RequestSpotFleet":
                 yield from self._fleet(params["SpotFleetRequestConfig"])
             case "CancelSpotFleetRequests":
-                yield from (self._of(name, "spot-fleet-request", each) for each in params["SpotFleetRequestIds"])
+                yield from (self._of(name, FLEET, each) for each in params["SpotFleetRequestIds"])
+            case "CreateTags":
+                keys = {"aws:TagKeys": [tag["Key"] for tag in params["Tags"]]}
+                for each in params["Resources"]:
+                    action, thing, carried = self._of(name, "instance" if each[:2] == "i-" else FLEET, each)
+                    yield action, thing, carried | keys
             case "TerminateInstances":
                 yield from (self._of(name, "instance", each) for each in params["InstanceIds"])
             case "CancelSpotInstanceRequests":
@@ -168,6 +175,7 @@ def live_and_end(aws: LocalCloud, cloud: Ec2Cloud, subnets: list[str]) -> None:
     aws.tick()
     cloud.fleet_trouble(fleet, now)
     cloud.cancel_open_requests([each.id for each in cloud.open_requests([fleet])])
+    cloud.retag([fleet, *(each.id for each in cloud.instances(POOL))], {"htcondor:LeaseEnds": "2026-11-21T08:30:00Z"})
     cloud.terminate([each.id for each in cloud.instances(POOL)])
     cloud.cancel_fleets([each.id for each in cloud.fleets(POOL)], terminate=True)
     cloud.delete_template(template.id)
@@ -189,6 +197,18 @@ def test_an_annex_lives_and_ends_within_the_daily_policy(
     live_and_end(aws, ec2_cloud(region), watching.subnets())
     assert watching.refused == []
     assert watching.seen >= {"RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
+
+
+def test_of_what_is_there_only_the_lease_may_be_tagged() -> None:
+    """Who could write another tag could make a thing his, and end it."""
+    granted = policy("daily", partition="aws", account=ACCOUNT, pool=POOL)
+    thing, ours = _arn("instance", "i-1"), {"aws:ResourceTag/htcondor:Pool": POOL}
+    others = {"aws:ResourceTag/htcondor:Pool": "ap.elsewhere.org"}
+    lease, pool = {"aws:TagKeys": ["htcondor:LeaseEnds"]}, {"aws:TagKeys": ["htcondor:LeaseEnds", "htcondor:Pool"]}
+    assert allowed(granted, "ec2:CreateTags", thing, ours | lease)
+    assert not allowed(granted, "ec2:CreateTags", thing, ours | pool)
+    assert not allowed(granted, "ec2:CreateTags", thing, others | lease)
+    assert not allowed(granted, "ec2:CreateTags", thing, lease)
 
 
 def test_a_bundle_is_kept_within_the_daily_policy(

@@ -57,6 +57,28 @@ def test_instances_are_terminated_in_one_call(ec2: EC2Client, cloud: Ec2Cloud, i
     assert len(calls) == 1
 
 
+def test_a_lease_is_written_to_all_of_them_in_one_call(ec2: EC2Client, cloud: Ec2Cloud, instances: list[str]) -> None:
+    calls: list[str] = []
+    ec2.meta.events.register("before-call.ec2.CreateTags", lambda model, **_: calls.append(model.name))
+    assert cloud.retag(instances, {"htcondor:LeaseEnds": "2026-11-21T08:30:00Z"}) == {}
+    tagged = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["htcondor:LeaseEnds"]}])["Tags"]
+    assert {each["ResourceId"] for each in tagged} == set(instances)
+    assert len(calls) == 1
+
+
+def test_a_machine_that_is_gone_keeps_no_other_from_its_lease(cloud: Ec2Cloud, stub: Stubber) -> None:
+    tags = [{"Key": "htcondor:LeaseEnds", "Value": "2026-11-21T08:30:00Z"}]
+    for batch in (["i-1", "i-2", "i-3"], ["i-1"], ["i-2", "i-3"], ["i-2"], ["i-3"]):
+        asked = {"Resources": batch, "Tags": tags}
+        if "i-2" in batch:
+            stub.add_client_error(
+                "create_tags", "InvalidInstanceID.NotFound", http_status_code=400, expected_params=asked
+            )
+        else:
+            stub.add_response("create_tags", {}, asked)
+    assert set(cloud.retag(["i-1", "i-2", "i-3"], {"htcondor:LeaseEnds": "2026-11-21T08:30:00Z"})) == {"i-2"}
+
+
 def test_a_protected_instance_does_not_save_the_others(ec2: EC2Client, cloud: Ec2Cloud, instances: list[str]) -> None:
     ec2.modify_instance_attribute(InstanceId=instances[3], DisableApiTermination={"Value": True})
     reasons = cloud.terminate(instances)
@@ -81,7 +103,7 @@ def test_a_throttled_termination_is_not_taken_apart(cloud: Ec2Cloud, stub: Stubb
 
 def test_no_call_ends_more_than_a_hundred(cloud: Ec2Cloud, stub: Stubber) -> None:
     ids = [f"i-{n}" for n in range(150)]
-    for some in (ids[100:], ids[:100]):
+    for some in (ids[:100], ids[100:]):
         stub.add_response("terminate_instances", {"TerminatingInstances": []}, {"InstanceIds": some})
     assert cloud.terminate(ids) == {}
 

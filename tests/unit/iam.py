@@ -61,5 +61,6 @@ _OPERATORS: dict[str, Callable[[list[str], list[str]], bool]] = {
     "StringEquals": lambda found, expected: len(found) == 1 and found[0] in expected,
     "ArnEquals": lambda found, expected: len(found) == 1 and _like(found[0], expected),
     "ForAnyValue:StringEquals": lambda found, expected: bool(set(found) & set(expected)),
+    "ForAllValues:StringEquals": lambda found, expected: set(found) <= set(expected),
     "Null": _null,
 }
