@@ -61,8 +61,10 @@ class LaunchRequest:
     market: Market
     """Spot or on-demand; which of them spot-then-on-demand means now is decided before."""
     client_token: str
-    template: TemplateRef
+    template: TemplateRef | TemplateRequest
+    """The launch template; or, for RunInstances, what the call itself says in its place."""
     overrides: tuple[Override, ...]
+    """RunInstances takes exactly one."""
     target: int
     allocation_strategy: str
     """Of Spot machines, as Spot Fleet spells it; EC2 Fleet's own spelling is the adapter's affair."""
@@ -150,7 +152,11 @@ class Cloud(Protocol):
         ...
 
     def cancel_fleets(self, ids: Sequence[str], *, terminate: bool) -> Mapping[str, str]:
-        """Cancel; returns the reason for each id that AWS did not cancel."""
+        """
+        Cancel Spot Fleets, delete EC2 Fleets; returns the reason for each id that AWS left as it was.
+
+        An EC2 Fleet of type `instant` goes with its instances whatever *terminate* says.
+        """
         ...
 
     def cancel_open_requests(self, ids: Sequence[str]) -> None: ...

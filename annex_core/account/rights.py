@@ -25,7 +25,7 @@ from annex_core.account.components import (
 from annex_core.model import tags
 from annex_core.model.signs import FREEZE, HEARTBEAT
 
-PolicyName = Literal["setup", "daily", "reaper"]
+PolicyName = Literal["setup", "daily", "reaper", "no-admin"]
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 ANYTHING = ("*",)
@@ -76,6 +76,14 @@ _IN_THIS_ACCOUNT: Condition = {"StringEquals": {"aws:ResourceAccount": "{account
 _BY_CLOUDFORMATION: Condition = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
 """Only as a part of a stack; and which stacks there may be, `Stacks` says."""
 
+_LAUNCHES = "ec2:RequestSpotFleet ec2:CreateFleet ec2:RunInstances"
+_THERE = (
+    "arn:{partition}:ec2:*::image/*",
+    "arn:{partition}:ec2:*::snapshot/*",
+    *_ec2("key-pair", "network-interface", "security-group", "snapshot", "spot-instances-request", "subnet"),
+)
+"""What a launch uses and does not make."""
+
 DAILY = (
     Right(
         "daily",
@@ -95,33 +103,10 @@ DAILY = (
     ),
     Right("daily", "ReadSigns", "ssm:GetParameters", resources=(*_parameter(FREEZE), *_parameter(HEARTBEAT))),
     Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", _ec2("spot-fleet-request"), _BECOMES_OURS),
-    Right(
-        "daily",
-        "LaunchTheirInstances",
-        "ec2:RequestSpotFleet",
-        "ec2:RunInstances",
-        _ec2("instance", "volume"),
-        _BECOMES_OURS,
-    ),
-    Right(
-        "daily",
-        "FromOurTemplates",
-        "ec2:RequestSpotFleet",
-        "ec2:RequestSpotFleet ec2:RunInstances",
-        _ec2("launch-template"),
-        _OURS,
-    ),
-    Right(
-        "daily",
-        "OutOfWhatThereIs",
-        "ec2:RequestSpotFleet",
-        "ec2:RequestSpotFleet ec2:RunInstances",
-        (
-            "arn:{partition}:ec2:*::image/*",
-            "arn:{partition}:ec2:*::snapshot/*",
-            *_ec2("key-pair", "network-interface", "security-group", "snapshot", "spot-instances-request", "subnet"),
-        ),
-    ),
+    Right("daily", "CreateFleets", "ec2:CreateFleet", "", _ec2("fleet", "instance"), _BECOMES_OURS),
+    Right("daily", "LaunchInstances", _LAUNCHES, "ec2:RunInstances", _ec2("instance", "volume"), _BECOMES_OURS),
+    Right("daily", "FromOurTemplates", _LAUNCHES, resources=_ec2("launch-template"), condition=_OURS),
+    Right("daily", "OutOfWhatThereIs", _LAUNCHES, resources=_THERE),
     Right(
         "daily",
         "LendTheFleetRole",
@@ -133,13 +118,13 @@ DAILY = (
     Right(
         "daily",
         "TagWhatIsMade",
-        "ec2:RequestSpotFleet ec2:CreateLaunchTemplate",
+        f"{_LAUNCHES} ec2:CreateLaunchTemplate",
         "ec2:CreateTags",
-        _ec2("instance", "launch-template", "spot-fleet-request", "volume"),
+        _ec2("fleet", "instance", "launch-template", "spot-fleet-request", "volume"),
         {
             "StringEquals": {
                 f"aws:RequestTag/{tags.POOL}": "{pool}",
-                "ec2:CreateAction": ("CreateLaunchTemplate", "RequestSpotFleet", "RunInstances"),
+                "ec2:CreateAction": ("CreateFleet", "CreateLaunchTemplate", "RequestSpotFleet", "RunInstances"),
             }
         },
     ),
@@ -154,8 +139,8 @@ DAILY = (
     Right(
         "daily",
         "EndOurFleets",
-        "ec2:CancelSpotFleetRequests",
-        resources=_ec2("spot-fleet-request"),
+        "ec2:CancelSpotFleetRequests ec2:DeleteFleets",
+        resources=_ec2("fleet", "spot-fleet-request"),
         condition=_OURS,
     ),
     Right("daily", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=_ec2("instance"), condition=_OURS),
@@ -325,7 +310,35 @@ REAPER = (
     ),
 )
 
-RIGHTS = (*SETUP, *DAILY, *REAPER)
+NO_ADMIN = (
+    Right(
+        "no-admin",
+        "Look",
+        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSubnets",
+    ),
+    Right(
+        "no-admin",
+        "LaunchInstances",
+        "ec2:RunInstances",
+        resources=_ec2("instance", "volume"),
+        condition=_BECOMES_OURS,
+    ),
+    Right("no-admin", "OutOfWhatThereIs", "ec2:RunInstances", resources=_THERE),
+    Right(
+        "no-admin",
+        "TagWhatIsMade",
+        "ec2:RunInstances",
+        "ec2:CreateTags",
+        _ec2("instance", "volume"),
+        {"StringEquals": {f"aws:RequestTag/{tags.POOL}": "{pool}", "ec2:CreateAction": "RunInstances"}},
+    ),
+    Right("no-admin", "EndOurInstances", "ec2:TerminateInstances", resources=_ec2("instance"), condition=_OURS),
+    Right("no-admin", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=_ec2("instance"), condition=_OURS),
+)
+"""All that a route needs whose bundles travel in user data, in an account where nothing was set up."""
+
+RIGHTS = (*SETUP, *DAILY, *REAPER, *NO_ADMIN)
 
 NEED_NO_RIGHT = frozenset({"sts:GetCallerIdentity"})
 

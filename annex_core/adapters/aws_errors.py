@@ -108,6 +108,12 @@ def aws_call(name: str, *, changes: bool = False) -> Iterator[None]:
         raise kind(f"{name}: {_words(failure)}") from failure
 
 
+def error_of(call: str, code: str, message: str) -> AnnexError:
+    """What an answer says beside what it brings, as the failure that it would be of a whole call."""
+    kind = _MEANING.get(code, Refused)
+    return kind(_NOISE.sub("", f"{call}: {code}: {message}")[:_MESSAGE_LENGTH])
+
+
 def code_of(failure: boto.ClientError) -> str:
     """AWS's code for the failure, empty where the answer had none."""
     return failure.response.get("Error", {}).get("Code", "")

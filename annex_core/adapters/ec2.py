@@ -34,6 +34,10 @@ _BATCH = 100
 """The most fleets a cancel takes; of instances and spot requests, what keeps a failed call cheap to take apart."""
 _TAGGED = 500
 """Things in a CreateTags, which takes 1,000."""
+_EC2_FLEET = "fleet-"
+"""How the ids of EC2 Fleets begin; a Spot Fleet request's begins with sfr-."""
+_INSTANT_BATCH = 25
+"""The most fleets of type `instant` a DeleteFleets call takes; with more it deletes none."""
 _IMAGE_KEPT_S = 3600.0
 
 
@@ -198,7 +202,8 @@ class Ec2Cloud:
         self._templates.delete(template)
 
     def encode(self, request: LaunchRequest) -> str:
-        return launches.document(request)
+        inline = request.template if isinstance(request.template, TemplateRequest) else None
+        return launches.document(request, self._root(inline.image) if inline else None)
 
     def request(self, document: str) -> Launched:
         return launches.send(self._writer, document)
@@ -207,7 +212,10 @@ class Ec2Cloud:
 
     def cancel_fleets(self, ids: Sequence[str], *, terminate: bool) -> Mapping[str, str]:
         reasons: dict[str, str] = {}
-        for some in _batches(ids, _BATCH):
+        for some in _batches([each for each in ids if each.startswith(_EC2_FLEET)], _INSTANT_BATCH):
+            with aws_call("DeleteFleets", changes=True):
+                reasons |= answers.not_deleted(self._writer.delete_fleets(FleetIds=some, TerminateInstances=True))
+        for some in _batches([each for each in ids if not each.startswith(_EC2_FLEET)], _BATCH):
             with aws_call("CancelSpotFleetRequests", changes=True):
                 answer = self._writer.cancel_spot_fleet_requests(SpotFleetRequestIds=some, TerminateInstances=terminate)
             reasons |= answers.not_cancelled(answer)

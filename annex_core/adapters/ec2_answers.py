@@ -6,18 +6,25 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from annex_core.adapters.aws_errors import error_of
 from annex_core.adapters.ec2_requests import RootVolume
+from annex_core.errors import AnnexError, NoCapacity
 from annex_core.model.hardware import InstanceType
 from annex_core.model.supply import Fleet, Instance, InstanceState, OpenRequest
+from annex_core.model.tags import CLIENT_TOKEN
+from annex_core.ports import Launched
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import (
         CancelSpotFleetRequestsResponseTypeDef,
+        CreateFleetResultTypeDef,
+        DeleteFleetsResultTypeDef,
         GetConsoleOutputResultTypeDef,
         HistoryRecordTypeDef,
         ImageTypeDef,
         InstanceTypeDef,
         InstanceTypeInfoTypeDef,
+        ReservationResponseTypeDef,
         SpotFleetRequestConfigTypeDef,
         SpotInstanceRequestTypeDef,
         TagTypeDef,
@@ -25,7 +32,10 @@ if TYPE_CHECKING:
 
 FLEET_TAG = "aws:ec2spot:fleet-request-id"
 """AWS's own, on a Spot Fleet's spot requests and, minutes after boot, on its instances."""
+_EC2_FLEET_TAG = "aws:ec2:fleet-id"
 
+_DELETED = {"fleetIdDoesNotExist", "fleetNotInDeletableState"}
+"""The second is what AWS says of a fleet that is being deleted."""
 _OBSTACLES = {"error", "information"}
 """The history's event types that say why a fleet doesn't launch; the others tell of launches and changes of state."""
 
@@ -43,7 +53,8 @@ def instance(found: InstanceTypeDef) -> Instance:
         state=InstanceState(found["State"]["Name"]),
         launched=found["LaunchTime"].astimezone(UTC),
         tags=tags,
-        fleet=tags.get(FLEET_TAG),
+        fleet=tags.get(FLEET_TAG) or tags.get(_EC2_FLEET_TAG),
+        client_token=tags.get(CLIENT_TOKEN),
         address=found.get("PrivateIpAddress"),
     )
 
@@ -75,7 +86,11 @@ def fleet(found: SpotFleetRequestConfigTypeDef) -> Fleet:
 
 
 def open_request(found: SpotInstanceRequestTypeDef) -> OpenRequest:
-    return OpenRequest(id=found["SpotInstanceRequestId"], fleet=tags_of(found["Tags"])[FLEET_TAG])
+    return OpenRequest(
+        id=found["SpotInstanceRequestId"],
+        fleet=tags_of(found["Tags"])[FLEET_TAG],
+        status=found.get("Status", {}).get("Code", ""),
+    )
 
 
 def instance_type(found: InstanceTypeInfoTypeDef) -> InstanceType:
@@ -108,6 +123,40 @@ def newest_obstacle(records: Sequence[HistoryRecordTypeDef]) -> str | None:
     event = max(obstacles, key=lambda record: record["Timestamp"])["EventInformation"]
     words = (event.get("EventSubType"), event.get("EventDescription"))
     return ": ".join(word for word in words if word) or "an error without a word from AWS"
+
+
+def instant_fleet(answer: CreateFleetResultTypeDef) -> Launched:
+    """What came, and for what didn't AWS's words, each once: it says them for each type in each subnet."""
+    errors: dict[tuple[str, str], AnnexError] = {}
+    for each in answer.get("Errors", ()):
+        code, where = each.get("ErrorCode", ""), each.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+        errors.setdefault(
+            (code, where.get("InstanceType", "")), error_of("CreateFleet", code, each.get("ErrorMessage", ""))
+        )
+    return Launched(
+        fleet=answer["FleetId"],
+        instances={
+            id_: each["InstanceType"] for each in answer.get("Instances", ()) for id_ in each.get("InstanceIds", ())
+        },
+        complete=True,
+        errors=tuple(errors.values()),
+    )
+
+
+def run(answer: ReservationResponseTypeDef, *, asked: int) -> Launched:
+    came = {each["InstanceId"]: str(each["InstanceType"]) for each in answer["Instances"]}
+    # With fewer than MaxCount EC2 gives no reason; there is but one.
+    less = (NoCapacity(f"RunInstances: {len(came)} of {asked} came, for more there is no capacity"),)
+    return Launched(fleet=None, instances=came, complete=True, errors=less if len(came) < asked else ())
+
+
+def not_deleted(answer: DeleteFleetsResultTypeDef) -> dict[str, str]:
+    """Why, by fleet; one that AWS doesn't know any more is gone as it should be."""
+    return {
+        failed["FleetId"]: f"{failed['Error']['Code']}: {failed['Error']['Message']}"
+        for failed in answer.get("UnsuccessfulFleetDeletions", ())
+        if failed["Error"]["Code"] not in _DELETED
+    }
 
 
 def not_cancelled(answer: CancelSpotFleetRequestsResponseTypeDef) -> dict[str, str]:

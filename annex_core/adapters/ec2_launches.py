@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from annex_core.adapters import ec2_answers as answers
 from annex_core.adapters import ec2_requests as requests
 from annex_core.adapters.aws_errors import aws_call
-from annex_core.errors import Refused
 from annex_core.model.route import FleetApi
 from annex_core.ports import Launched, LaunchRequest
 
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 
-def document(request: LaunchRequest) -> str:
+def document(request: LaunchRequest, root: requests.RootVolume | None = None) -> str:
     """
     {"api": ..., "parameters": {...}} as JSON with sorted keys: equal requests are equal text.
 
     Moments are text in it, which boto3 takes as they stand: nothing on the way back from the journal can shift them.
+
+    Args:
+        root: Of the image, where no launch template holds it.
     """
-    if request.api is not FleetApi.SPOT_FLEET:
-        raise Refused(f"machines can't be asked for by {request.api} yet")
-    whole = {"api": request.api, "parameters": requests.spot_fleet(request)}
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    match request.api:
+        case FleetApi.SPOT_FLEET:
+            parameters = requests.spot_fleet(request)
+        case FleetApi.EC2_FLEET:
+            parameters = requests.ec2_fleet(request)
+        case FleetApi.RUN_INSTANCES:
+            parameters = requests.run_instances(request, root)
+    return json.dumps({"api": request.api, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
 
 
 def send(ec2: EC2Client, text: str) -> Launched:
@@ -43,4 +51,21 @@ def _request_spot_fleet(ec2: EC2Client, parameters: dict[str, Any]) -> Launched:
         return Launched(ec2.request_spot_fleet(**parameters)["SpotFleetRequestId"])
 
 
-_SENT = {FleetApi.SPOT_FLEET: _request_spot_fleet}
+def _create_fleet(ec2: EC2Client, parameters: dict[str, Any]) -> Launched:
+    with aws_call("CreateFleet", changes=True):
+        return answers.instant_fleet(ec2.create_fleet(**parameters))
+
+
+def _run_instances(ec2: EC2Client, parameters: dict[str, Any]) -> Launched:
+    if "UserData" in parameters:
+        # boto3 encodes the user data of this call itself, and of no other.
+        parameters = {**parameters, "UserData": base64.b64decode(parameters["UserData"])}
+    with aws_call("RunInstances", changes=True):
+        return answers.run(ec2.run_instances(**parameters), asked=parameters["MaxCount"])
+
+
+_SENT = {
+    FleetApi.SPOT_FLEET: _request_spot_fleet,
+    FleetApi.EC2_FLEET: _create_fleet,
+    FleetApi.RUN_INSTANCES: _run_instances,
+}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from annex_core.errors import Refused
-from annex_core.model.tags import stamp
-from annex_core.ports import LaunchRequest, Override, TemplateRequest
+from annex_core.model.route import Market
+from annex_core.model.tags import CLIENT_TOKEN, stamp
+from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef, TagTypeDef
@@ -83,6 +85,16 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
     return data
 
 
+_EC2_FLEET_SPELLS = {
+    "lowestPrice": "lowest-price",
+    "diversified": "diversified",
+    "capacityOptimized": "capacity-optimized",
+    "capacityOptimizedPrioritized": "capacity-optimized-prioritized",
+    "priceCapacityOptimized": "price-capacity-optimized",
+}
+"""Spot Fleet's names of allocation strategies, as EC2 Fleet has them."""
+
+
 def spot_fleet(request: LaunchRequest) -> dict[str, Any]:
     """RequestSpotFleet's parameters."""
     config = {
@@ -98,10 +110,7 @@ def spot_fleet(request: LaunchRequest) -> dict[str, Any]:
         "InstanceInterruptionBehavior": "terminate",
         "LaunchTemplateConfigs": [
             {
-                "LaunchTemplateSpecification": {
-                    "LaunchTemplateId": request.template.id,
-                    "Version": str(request.template.version),
-                },
+                "LaunchTemplateSpecification": _named(request.template),
                 "Overrides": list(_overrides(request.overrides)),
             }
         ],
@@ -118,5 +127,90 @@ def _overrides(overrides: Iterable[Override]) -> Iterable[dict[str, Any]]:
             "WeightedCapacity": 1,
         }
         if override.max_price is not None:
-            launch["SpotPrice"] = f"{override.max_price:f}"
+            launch["SpotPrice"] = _dollars(override.max_price)
         yield launch
+
+
+def ec2_fleet(request: LaunchRequest) -> dict[str, Any]:
+    """
+    CreateFleet's parameters, for a fleet of type `instant`: what it doesn't bring at once it never brings.
+
+    Its instances get their tags here too, the client token among them, by which a listing shows whose they are.
+    """
+    spot = request.market is Market.SPOT
+    return {
+        "Type": "instant",
+        "ClientToken": request.client_token,
+        "LaunchTemplateConfigs": [
+            {
+                "LaunchTemplateSpecification": _named(request.template),
+                "Overrides": [
+                    {"InstanceType": each.instance_type, "SubnetId": each.subnet, "WeightedCapacity": 1}
+                    | ({"MaxPrice": _dollars(each.max_price)} if spot and each.max_price is not None else {})
+                    for each in request.overrides
+                ],
+            }
+        ],
+        "TargetCapacitySpecification": {
+            "TotalTargetCapacity": request.target,
+            "DefaultTargetCapacityType": "spot" if spot else "on-demand",
+        },
+        "TagSpecifications": [
+            {"ResourceType": "fleet", "Tags": tag_list(request.tags)},
+            {"ResourceType": "instance", "Tags": _instance_tags(request)},
+        ],
+    } | (
+        {
+            "SpotOptions": {
+                "AllocationStrategy": _EC2_FLEET_SPELLS[request.allocation_strategy],
+                "InstanceInterruptionBehavior": "terminate",
+            }
+        }
+        if spot
+        else {"OnDemandOptions": {"AllocationStrategy": "lowest-price"}}
+    )
+
+
+def run_instances(request: LaunchRequest, root: RootVolume | None) -> dict[str, Any]:
+    """
+    RunInstances' parameters: one type in one subnet, as many of them as there are.
+
+    Args:
+        root: Of the image, where the call says itself what else a launch template would.
+    """
+    (where,) = request.overrides
+    parameters: dict[str, Any] = {
+        "ClientToken": request.client_token,
+        "MinCount": 1,
+        "MaxCount": request.target,
+        "InstanceType": where.instance_type,
+        "SubnetId": where.subnet,
+        "TagSpecifications": [
+            {"ResourceType": "instance", "Tags": _instance_tags(request)},
+            {"ResourceType": "volume", "Tags": tag_list(request.tags)},
+        ],
+    }
+    if isinstance(request.template, TemplateRef):
+        parameters["LaunchTemplate"] = _named(request.template)
+    else:
+        parameters = {**launch_template_data(request.template, root or RootVolume("/dev/xvda", 0)), **parameters}
+    if request.market is Market.SPOT:
+        options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        if where.max_price is not None:
+            options["MaxPrice"] = _dollars(where.max_price)
+        parameters["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
+    return parameters
+
+
+def _named(template: TemplateRef | TemplateRequest) -> dict[str, str]:
+    if not isinstance(template, TemplateRef):
+        raise TypeError(f"a fleet is launched from a launch template, which {template.name} is not yet")
+    return {"LaunchTemplateId": template.id, "Version": str(template.version)}
+
+
+def _instance_tags(request: LaunchRequest) -> list[TagTypeDef]:
+    return tag_list({**request.tags, CLIENT_TOKEN: request.client_token})
+
+
+def _dollars(price: Decimal) -> str:
+    return f"{price:f}"

@@ -30,6 +30,8 @@ class Instance:
     tags: Mapping[str, str] = field(hash=False)
     fleet: str | None = None
     """The fleet request it came from, where a tag says so (AWS's own tag comes minutes after boot)."""
+    client_token: str | None = None
+    """Of the launch that tagged it so; a Spot Fleet's carry none."""
     address: str | None = None
     """The private address."""
 
@@ -67,6 +69,8 @@ class OpenRequest:
 
     id: str
     fleet: str
+    status: str = ""
+    """AWS's word for why it is open: capacity-not-available, price-too-low, pending-evaluation, ..."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from moto.ec2.models.instances import Instance, Reservation
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import parse_user_data
 
-from rehearsal.cloud import views
+from rehearsal.cloud import instant, prices, views
 from rehearsal.cloud.clock import epoch
 from rehearsal.cloud.ec2 import LocalEC2Backend
 from rehearsal.cloud.spot_fleet import SpotFleet, SpotRequest
@@ -35,11 +35,16 @@ class LocalEC2Response(EC2Response):
         assert isinstance(backend, LocalEC2Backend), "the cloud made a backend for the region before"  # noqa: S101
         return backend
 
-    def _once(self, token: str | None, act: Callable[[], ActionResult]) -> ActionResult:
-        """Act, or give the answer that the same request got before."""
+    def _once(self, token: str | None, act: Callable[[], ActionResult], *, within: str = "") -> ActionResult:
+        """
+        Act, or give the answer that the same request got before.
+
+        Args:
+            within: Where the token counts, if not in the whole region.
+        """
         if not token:
             return act()
-        key = (str(self._get_action()), token)
+        key = (str(self._get_action()), f"{token} {within}")
         request = json.dumps({name: self.params[name] for name in self.params if name != "DryRun"}, default=str)
         if key in self._ec2.answers:
             first, answer = self._ec2.answers[key]
@@ -71,7 +76,13 @@ class LocalEC2Response(EC2Response):
     # Instances
 
     def run_instances(self) -> ActionResult:
-        return self._once(self._get_param("ClientToken"), self._launch)
+        """A client token counts in its zone: in another one it is another launch."""
+        return self._once(self._get_param("ClientToken"), self._launch, within=self._zone())
+
+    def _zone(self) -> str:
+        if subnet := self._get_param("SubnetId"):
+            return str(self._ec2.get_subnet(subnet).availability_zone)
+        return self._get_param("Placement.AvailabilityZone") or f"{self.region}a"
 
     def _launch(self) -> ActionResult:
         count = int(self._get_param("MaxCount") or 1)
@@ -79,9 +90,8 @@ class LocalEC2Response(EC2Response):
         kind = self._get_param("InstanceType")
         if not kind and template:
             kind = self._ec2._get_template_from_args(template).instance_type  # noqa: SLF001 - moto has no other
-        zone = self._get_param("Placement.AvailabilityZone") or f"{self.region}a"
-        if subnet := self._get_param("SubnetId"):
-            zone = self._ec2.get_subnet(subnet).availability_zone
+        zone = self._zone()
+        self._check_market(kind or "m1.small", zone)
         room = self._ec2.world.faults.room(kind or "m1.small", zone)
         if room is not None:
             count = min(count, room - self._ec2.lives.crowd()[(kind or "m1.small", zone)])
@@ -92,6 +102,18 @@ class LocalEC2Response(EC2Response):
             )
         self.params["MinCount"] = count  # moto launches as many as that
         return super().run_instances()
+
+    def _check_market(self, kind: str, zone: str) -> None:
+        if self._get_param("InstanceMarketOptions.MarketType") != "spot":
+            return
+        price = prices.spot(kind, zone, self._ec2.world.clock.now())
+        ceiling = float(self._get_param("InstanceMarketOptions.SpotOptions.MaxPrice") or prices.on_demand(kind))
+        if price > ceiling:
+            raise EC2ClientError(
+                "SpotMaxPriceTooLow",
+                f"Your Spot request price of {ceiling} is lower than the minimum required Spot request fulfillment "
+                f"price of {price}.",
+            )
 
     def describe_instances(self) -> ActionResult:
         self.error_on_dryrun()
@@ -151,6 +173,44 @@ class LocalEC2Response(EC2Response):
             data = self._ec2._get_template_from_args(named).data | data  # noqa: SLF001 - moto has no other
         self.params["LaunchTemplateData"] = data
         return super().create_launch_template_version()
+
+    # EC2 Fleets
+
+    def create_fleet(self) -> ActionResult:
+        self.error_on_dryrun()
+        config = {name: self.params[name] for name in self.params}
+        return self._once(
+            self._get_param("ClientToken"), lambda: ActionResult(instant.answer(self._ec2.instant.create(config)))
+        )
+
+    def describe_fleets(self) -> ActionResult:
+        """Those of type instant only to who names them, as AWS does it; and here are no others."""
+        self.error_on_dryrun()
+        known = self._ec2.instant.fleets
+        rows = [
+            instant.answer(known[name]) | {"FleetState": known[name].state, "Type": "instant"}
+            for name in self._get_param("FleetIds", [])
+            if name in known
+        ]
+        return ActionResult({"Fleets": rows})
+
+    def delete_fleets(self) -> ActionResult:
+        ids = self._get_param("FleetIds", [])
+        if len(ids) > instant.MOST_DELETED:
+            raise EC2ClientError("InvalidParameterValue", f"at most {instant.MOST_DELETED} instant fleets a call")
+        if not self._get_bool_param("TerminateInstances"):
+            raise EC2ClientError("InvalidParameterValue", "an instant fleet can't be deleted without its instances")
+        self.error_on_dryrun()
+        done: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
+        for name in ids:
+            fleet = self._ec2.instant.fleets.get(name)
+            if fleet and self._ec2.instant.delete(fleet):
+                done.append({"FleetId": name, "PreviousFleetState": "active", "CurrentFleetState": fleet.state})
+            else:
+                code = "fleetNotInDeletableState" if fleet else "fleetIdDoesNotExist"
+                failed.append({"FleetId": name, "Error": {"Code": code, "Message": f"The fleet '{name}': {code}"}})
+        return ActionResult({"SuccessfulFleetDeletions": done, "UnsuccessfulFleetDeletions": failed})
 
     # Spot Fleets
 

@@ -24,6 +24,7 @@ from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, convert_tag_spec, get_prefix
 from moto.moto_api._internal import mock_random
 
 from rehearsal.cloud.fleets import Fleets
+from rehearsal.cloud.instant import InstantFleets
 from rehearsal.cloud.life import BY_API, PENDING, Lives
 from rehearsal.cloud.world import World
 
@@ -57,6 +58,7 @@ class LocalEC2Backend(EC2Backend):
         super().__init__(region_name, account_id)
         mock_random.seed()
         self.spot = Fleets(self, world, lives)
+        self.instant = InstantFleets(self, world, lives)
         image = image_of(region_name)
         self.amis[image] = Ami(
             self,

@@ -24,7 +24,7 @@ def ec2(thing: str, *, account: str = ACCOUNT) -> str:
     return f"arn:aws:ec2:us-east-2:{account}:{thing}"
 
 
-FLEET, INSTANCE = ec2("spot-fleet-request/sfr-1"), ec2("instance/i-1")
+FLEET, INSTANT, INSTANCE = ec2("spot-fleet-request/sfr-1"), ec2("fleet/fleet-1"), ec2("instance/i-1")
 TEMPLATE, OPEN_REQUEST = ec2("launch-template/lt-1"), ec2("spot-instances-request/sir-1")
 
 
@@ -43,6 +43,11 @@ def daily() -> dict[str, Any]:
         ("ec2:RequestSpotFleet", FLEET, BECOMES_OURS),
         ("ec2:RequestSpotFleet", TEMPLATE, OURS),
         ("ec2:RequestSpotFleet", "arn:aws:ec2:us-east-2::image/ami-1", {}),
+        ("ec2:CreateFleet", INSTANT, BECOMES_OURS),
+        ("ec2:CreateFleet", INSTANCE, BECOMES_OURS),
+        ("ec2:CreateFleet", TEMPLATE, OURS),
+        ("ec2:CreateTags", INSTANT, BECOMES_OURS | {"ec2:CreateAction": "CreateFleet"}),
+        ("ec2:DeleteFleets", INSTANT, OURS),
         ("ec2:RunInstances", INSTANCE, BECOMES_OURS),
         ("ec2:RunInstances", ec2("volume/*"), BECOMES_OURS),
         ("ec2:RunInstances", ec2("subnet/subnet-1"), {}),
@@ -75,6 +80,9 @@ def test_the_daemon_may_do_its_work(daily: dict[str, Any], action: str, resource
             {"aws:ResourceTag/htcondor:ProjectID": POOL},
             id="a fleet with another tag of that value",
         ),
+        pytest.param("ec2:CreateFleet", INSTANT, {}, id="an untagged EC2 Fleet"),
+        pytest.param("ec2:CreateFleet", TEMPLATE, ANOTHERS, id="an EC2 Fleet from another pool's template"),
+        pytest.param("ec2:DeleteFleets", INSTANT, ANOTHERS, id="another pool's EC2 Fleet"),
         pytest.param("ec2:TerminateInstances", INSTANCE, ANOTHERS, id="another pool's instance"),
         pytest.param("ec2:TerminateInstances", INSTANCE, {}, id="an instance of nobody's"),
         pytest.param("ec2:TerminateInstances", ec2("instance/i-1", account="210987654321"), OURS, id="in an account"),
@@ -109,6 +117,38 @@ def test_the_daemon_may_do_its_work(daily: dict[str, Any], action: str, resource
 )
 def test_the_daemon_may_not_touch(daily: dict[str, Any], action: str, resource: str, context: Context) -> None:
     assert not allowed(daily, action, resource, context)
+
+
+@pytest.fixture
+def no_admin() -> dict[str, Any]:
+    return policy("no-admin", partition="aws", account=ACCOUNT, pool=POOL)
+
+
+def test_without_an_administrator_machines_can_be_had_and_ended(no_admin: dict[str, Any]) -> None:
+    image = "arn:aws:ec2:us-east-2::image/ami-1"
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:DescribeInstances", "*", {}),
+        ("ec2:RunInstances", INSTANCE, BECOMES_OURS),
+        ("ec2:RunInstances", ec2("volume/*"), BECOMES_OURS),
+        ("ec2:RunInstances", image, {}),
+        ("ec2:RunInstances", ec2("subnet/subnet-1"), {}),
+        ("ec2:CreateTags", INSTANCE, BECOMES_OURS | {"ec2:CreateAction": "RunInstances"}),
+        ("ec2:TerminateInstances", INSTANCE, OURS),
+    ]
+    assert all(allowed(no_admin, *each) for each in asked)
+
+
+def test_without_an_administrator_it_is_ec2_alone_and_nothing_that_is_not_ours(no_admin: dict[str, Any]) -> None:
+    actions = {action for statement in no_admin["Statement"] for action in statement["Action"]}
+    assert {action.partition(":")[0] for action in actions} == {"ec2"}
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:RunInstances", INSTANCE, {}),
+        ("ec2:RunInstances", TEMPLATE, OURS),
+        ("ec2:CreateTags", INSTANCE, BECOMES_OURS),
+        ("ec2:TerminateInstances", INSTANCE, ANOTHERS),
+        ("ec2:TerminateInstances", INSTANCE, {}),
+    ]
+    assert not any(allowed(no_admin, *each) for each in asked)
 
 
 BY_STACKS = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
