@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -64,6 +64,19 @@ def _from_long(lines: Iterable[str], names: dict[str, str]) -> Iterator[Ad]:
         yield _evaluated(ad, raw)
 
 
+def evaluated(raw: Mapping[str, str]) -> Ad:
+    """An ad of attributes whose values are ClassAd expressions, as text."""
+    ad: Ad = {}
+    left = []
+    for name, text in raw.items():
+        plain = _value(text)
+        if plain is None:
+            left.append(f"{name} = {text}")
+        else:
+            ad[name] = plain
+    return _evaluated(ad, left)
+
+
 def _value(text: str) -> str | int | float | bool | None:
     """A literal's value; None for what has to be evaluated."""
     if text[:1] == '"' and text[-1:] == '"' and len(text) > 1 and "\\" not in text and '"' not in text[1:-1]:
@@ -91,7 +104,7 @@ def _evaluated(ad: Ad, raw: list[str]) -> Ad:
             scope[name] = classad2.ExprTree(text)
         except (classad2.ClassAdException, ValueError, SyntaxError):
             continue
-        if name == "Requirements":
+        if name.endswith("Requirements"):
             ad[name] = text
             continue
         value = scope.eval(name)

@@ -47,15 +47,22 @@ Read = Callable[[Mark | None], Iterable[Ad]]
 
 
 def condor_history(
-    mark: Mark | None, *, attributes: Sequence[str] = _ATTRIBUTES, limit: int = AT_FIRST
+    mark: Mark | None,
+    *,
+    attributes: Sequence[str] = _ATTRIBUTES,
+    limit: int = AT_FIRST,
+    since: str | None = None,
 ) -> Iterator[Ad]:
     """
+    Args:
+        since: Where there is no mark: an expression, true of the first job that is too old.
+
     Raises:
         Unavailable: The program can't be run, or failed.
     """
     words = ["condor_history", "-long", "-attributes", ",".join(attributes), "-limit", str(limit)]
-    if mark:
-        words += ["-since", f"{mark[0]}.{mark[1]}"]
+    if mark or since:
+        words += ["-since", f"{mark[0]}.{mark[1]}" if mark else since or ""]
     with _running(words) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:

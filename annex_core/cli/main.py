@@ -22,6 +22,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
         Like the withdrawn tool's, these three verbs may have a dash before them.
     condor_annex policies [setup|daily]
         IAM policies for who sets the account up, and for the daemon: no more rights than our calls need.
+    condor_annex replay [-since 30d] [-route R ...] [-policy P ...] [-plot NAME] [-json] [FILE]
+        What a history would have cost and waited: condor_history's output, job_queue.log or SWF; without FILE the
+        schedd's own. Policies to compare with: fixed:N, feedback:N, idle:N, oracle, all.
 
 Jobs ask for an annex in their submit file: annex_name = NAME.
 """
@@ -55,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from annex_core.cli import teardown
 
             return teardown.run(rest)
+        case "replay":
+            from annex_core.cli import replay
+
+            return replay.run(rest)
         case "policies":
             from annex_core.cli import policies
 

@@ -1,0 +1,48 @@
+"""A cloud that answers as AWS may: machines take their time to boot, types run short, spot machines are taken back."""
+
+import random
+import zlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class CloudModel:
+    """
+    What the replay supposes of AWS.
+
+    The same seed gives the same luck to every route and policy: whether a type is short at a moment doesn't depend on
+    who asks.
+    """
+
+    boot: timedelta = timedelta(minutes=2, seconds=30)
+    """From the launch to the pool, in the mean."""
+    boot_spread: float = 0.25
+    """Its coefficient of variation."""
+    shortage: float = 0.02
+    """The share of hours in which a type can't be had."""
+    interruptions: float = 0.01
+    """Of a spot machine, an hour."""
+    spot_share: float = 1.0
+    """What a spot machine costs, as a share of the on-demand price; 1 where nobody knows better."""
+    seed: int = 0
+    _luck: random.Random = field(default_factory=random.Random, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._luck.seed(f"cloud {self.seed}")
+
+    def boots_in(self) -> float:
+        """Seconds."""
+        mean = self.boot.total_seconds()
+        return max(self._luck.gauss(mean, mean * self.boot_spread), mean / 4)
+
+    def interrupted_in(self) -> float | None:
+        """Seconds until the machine is taken back; None for never."""
+        return self._luck.expovariate(self.interruptions / _HOUR) if self.interruptions > 0 else None
+
+    def short_of(self, kind: str, at: float) -> bool:
+        """Is there none of the type in this hour?"""
+        drawn = zlib.crc32(f"{self.seed} {kind} {int(at // _HOUR)}".encode()) / 2**32
+        return drawn < self.shortage

@@ -1,0 +1,157 @@
+"""What a replay came to, and the curves it is drawn from."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_LEAST_BIN = 60.0
+_BINS = 720
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Step functions of time, one value a bin: what was in use or wanted at the bin's start."""
+
+    start: float
+    """Epoch seconds."""
+    width: float
+    """Seconds of a bin."""
+    wanted: Sequence[float]
+    """vCPUs that waiting and running jobs ask for."""
+    busy: Sequence[float]
+    """vCPUs that jobs ran on."""
+    paid: Sequence[float]
+    """vCPUs of machines that were paid for, booting ones included."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Money in US dollars, times in seconds, amounts of work in vCPU-hours."""
+
+    name: str
+    jobs: int
+    unserved: int
+    """Jobs that never ran."""
+    why_unserved: tuple[str, ...]
+    dollars: float
+    mean_wait: float
+    """From submission to the end, less the job's own run time: what was run twice counts as waiting."""
+    p95_wait: float
+    useful: float
+    paid: float
+    boot: float
+    lost: float
+    """Run, and run again elsewhere."""
+    joined: float
+    machines: int
+    plans: int
+    """How often the policy was asked."""
+    ended: float
+    """When the last job ended, epoch seconds."""
+    curves: Curves
+
+    @property
+    def waste(self) -> float:
+        """The share of what was paid for that did no lasting work."""
+        return 1 - self.useful / self.paid if self.paid else 0.0
+
+    @property
+    def utilisation(self) -> float:
+        """The share of what had joined that ran jobs."""
+        return (self.useful + self.lost) / self.joined if self.joined else 0.0
+
+
+@dataclass
+class Ledger:
+    """Adds up while a replay runs."""
+
+    start: float
+    end: float
+    dollars: float = 0.0
+    useful: float = 0.0
+    paid: float = 0.0
+    boot: float = 0.0
+    lost: float = 0.0
+    joined: float = 0.0
+    machines: int = 0
+    ended: float = 0.0
+    waits: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def __post_init__(self) -> None:
+        self.width = max((self.end - self.start) / _BINS, _LEAST_BIN)
+        self._wanted: list[float] = []
+        self._busy: list[float] = []
+        self._paid: list[float] = []
+
+    def job(self, submitted: float, began: float, ended: float, cpus: int) -> None:
+        """A job has run to its end."""
+        ran = ended - began
+        self.useful += ran * cpus
+        self.waits.append(began - submitted)
+        self.ended = max(self.ended, ended)
+        self._mark(self._wanted, submitted, ended, cpus)
+        self._mark(self._busy, began, ended, cpus)
+
+    def evicted(self, began: float, ended: float, cpus: int) -> None:
+        """A job's machine went before its end."""
+        self.lost += (ended - began) * cpus
+        self._mark(self._busy, began, ended, cpus)
+
+    def machine(self, launched: float, ready: float, gone: float, vcpus: int, hourly: float) -> None:
+        """A machine has gone; it may never have been ready."""
+        self.machines += 1
+        self.dollars += max(gone - launched, 60.0) / 3600 * hourly
+        self.paid += (gone - launched) * vcpus
+        self.boot += (min(ready, gone) - launched) * vcpus
+        self.joined += max(gone - ready, 0.0) * vcpus
+        self._mark(self._paid, launched, gone, vcpus)
+
+    def slot(self, launched: float, ready: float, gone: float, vcpus: float, hourly: float) -> None:
+        """A part of a machine was paid for, from *launched* to *gone*."""
+        self.dollars += (gone - launched) / 3600 * hourly
+        self.paid += (gone - launched) * vcpus
+        self.boot += (ready - launched) * vcpus
+        self.joined += (gone - ready) * vcpus
+        self._mark(self._paid, max(launched, self.start), gone, vcpus)
+
+    def _mark(self, steps: list[float], since: float, until: float, amount: float) -> None:
+        first, last = int((since - self.start) / self.width) + 1, int((until - self.start) / self.width) + 1
+        if last >= len(steps):
+            steps.extend([0] * (last + 64 - len(steps)))
+        steps[first] += amount
+        steps[last] -= amount
+
+    def curves(self) -> Curves:
+        bins = min(int((max(self.ended, self.end) - self.start) / self.width) + 2, 4 * _BINS)
+        return Curves(self.start, self.width, *(_summed(each, bins) for each in (self._wanted, self._busy, self._paid)))
+
+    def outcome(self, name: str, unserved: int, why: Sequence[str], plans: int) -> Outcome:
+        waits = sorted(self.waits)
+        hours = 3600.0
+        return Outcome(
+            name=name,
+            jobs=len(waits) + unserved,
+            unserved=unserved,
+            why_unserved=tuple(why),
+            dollars=self.dollars,
+            mean_wait=sum(waits) / len(waits) if waits else 0.0,
+            p95_wait=waits[min(int(len(waits) * 0.95), len(waits) - 1)] if waits else 0.0,
+            useful=self.useful / hours,
+            paid=self.paid / hours,
+            boot=self.boot / hours,
+            lost=self.lost / hours,
+            joined=self.joined / hours,
+            machines=self.machines,
+            plans=plans,
+            ended=self.ended,
+            curves=self.curves(),
+        )
+
+
+def _summed(steps: Sequence[float], bins: int) -> list[float]:
+    level = 0.0
+    found = []
+    for number in range(bins):
+        level += steps[number] if number < len(steps) else 0
+        found.append(level)
+    return found

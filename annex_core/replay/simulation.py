@@ -1,0 +1,287 @@
+"""A discrete-event replay of a workload through one route: the policy decides, the cloud model and the slots follow."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from typing import Any
+
+from annex_core.model.demand import JobGroup
+from annex_core.model.hardware import InstanceType
+from annex_core.model.names import AnnexKey
+from annex_core.model.route import Market, Route
+from annex_core.planner.matching import Matcher, usable_disk_kib, usable_memory_mib
+from annex_core.planner.runtimes import Finished, Runtimes
+from annex_core.replay.asking import INTERVAL_S, Ask, Policy
+from annex_core.replay.cloud import CloudModel
+from annex_core.replay.groups import group_of
+from annex_core.replay.offers import holdings, hourly_prices
+from annex_core.replay.outcome import Ledger, Outcome
+from annex_core.replay.workload import Workload
+from annex_core.replay.yard import Machine, Yard
+
+ANNEX = "replay"
+"""The name of everybody's annex."""
+REACTION_S = 2.0
+"""From a job's coming until the daemon plans."""
+_FILL_S = 10.0
+_REFILL_S = 60.0
+_LAST_START_S = 120.0
+"""In a lease's last two minutes no job is started."""
+_LEARNED_WHOLE, _LEARNED_EACH = 256, 16
+"""Of each shape's jobs, so many are learned from; then one of so many."""
+
+
+class Simulation:
+    """
+    Args:
+        types: The route's instance types that exist, by name.
+    """
+
+    def __init__(
+        self, jobs: Workload, route: Route, types: Mapping[str, InstanceType], cloud: CloudModel, policy: Policy
+    ) -> None:
+        self.jobs = jobs
+        self.route = route
+        self.types = types
+        self.cloud = cloud
+        self.policy = policy
+        self.matcher = Matcher(domain="replay")
+        self.groups: list[JobGroup] = [group_of(shape, ANNEX, route.name) for shape in jobs.shapes]
+        self.yards: dict[AnnexKey, Yard] = {}
+        self.runtimes = Runtimes()
+        self._yard_of = [self.yards.setdefault(group.key, Yard(group.key)) for group in self.groups]
+        self._each = holdings(self.groups, types, self.matcher, route)
+        self._price = hourly_prices(types, route, cloud.spot_share)
+        self._size = [(g.cpus, g.memory_mib, g.disk_kib, g.gpus) for g in self.groups]
+        self._heap: list[tuple[float, int, Any, Any]] = []
+        self._events = 0
+        self._bought = 0
+        self._plans = 0
+        self._ended = [0] * len(jobs.shapes)
+        self._timeout = policy.idle_timeout(route)
+        start = jobs.submitted[0] if len(jobs) else 0.0
+        self.ledger = Ledger(start, jobs.submitted[-1] if len(jobs) else 0.0)
+
+    def each(self, shape: int, kind: str) -> int:
+        """How many jobs of the shape a machine of the type runs at a time; 0 where they don't match."""
+        return self._each[shape][kind]
+
+    def hourly(self, kind: str) -> float:
+        """USD."""
+        return self._price[kind]
+
+    def run(self) -> Outcome:
+        """Play it to the end: no job is left that something may still run."""
+        jobs, heap = self.jobs, self._heap
+        submitted, shapes = jobs.submitted, jobs.shape
+        unserved, refused = 0, set()
+        at, count = 0, len(jobs)
+        while at < count or heap:
+            if at < count and (not heap or submitted[at] <= heap[0][0]):
+                shape = shapes[at]
+                if any(self._each[shape].values()):
+                    self._arrive(at, shape, submitted[at])
+                else:
+                    unserved += 1
+                    refused.add(shape)
+                at += 1
+                continue
+            now, number, what, argument = heappop(heap)
+            if number >= 0:
+                self._end(number, what, argument, now)
+            else:
+                what(argument, now)
+        left = sum(yard.waiting for yard in self.yards.values())
+        why = [f"{self._described(shape)}: no type of route {self.route.name} can run it" for shape in sorted(refused)]
+        if left:
+            why.append(f"{left} jobs still waited when nothing more was to come: the route's caps keep them")
+        return self.ledger.outcome(self.policy.name, unserved + left, why, self._plans)
+
+    def _described(self, shape: int) -> str:
+        of = self.jobs.shapes[shape]
+        return f"{of.owner}'s {of.executable or 'jobs'} ({of.cpus} CPUs, {of.memory_mib} MB, {of.gpus} GPUs)"
+
+    # --- jobs ---
+
+    def _arrive(self, job: int, shape: int, now: float) -> None:
+        yard = self._yard_of[shape]
+        waiting = yard.idle.get(shape)
+        if waiting is None and shape not in yard.blocked and yard.free and now < yard.lease_ends - _LAST_START_S:
+            for machine in yard.free:
+                if self._room(machine, shape):
+                    self._start(job, shape, machine, now)
+                    return
+            yard.blocked.add(shape)
+        if waiting is None:
+            yard.idle[shape] = deque((job,))
+        else:
+            waiting.append(job)
+        self.plan_soon(yard, now + REACTION_S)
+
+    def _room(self, machine: Machine, shape: int) -> bool:
+        cpus, memory, disk, gpus = self._size[shape]
+        return (
+            machine.cpus >= cpus
+            and machine.memory >= memory
+            and machine.disk >= disk
+            and machine.gpus >= gpus
+            and self._each[shape][machine.kind.name] > 0
+        )
+
+    def _start(self, job: int, shape: int, machine: Machine, now: float) -> None:
+        cpus, memory, disk, gpus = self._size[shape]
+        machine.cpus -= cpus
+        machine.memory -= memory
+        machine.disk -= disk
+        machine.gpus -= gpus
+        machine.idle_since = None
+        machine.jobs[job] = now
+        if machine.cpus <= 0:
+            machine.yard.free.pop(machine, None)
+        running = machine.yard.running
+        running[shape] = running.get(shape, 0) + 1
+        heappush(self._heap, (now + self.jobs.seconds[job], job, machine, now))
+
+    def _end(self, job: int, machine: Machine, began: float, now: float) -> None:
+        if machine.jobs.get(job) != began:
+            return  # its machine went before
+        del machine.jobs[job]
+        shape, yard = self.jobs.shape[job], machine.yard
+        self.ledger.job(self.jobs.submitted[job], began, now, self._size[shape][0])
+        self._learn(shape, now - began)
+        waiting = yard.idle.get(shape)
+        if waiting and now < yard.lease_ends - _LAST_START_S:
+            after = waiting.popleft()
+            if not waiting:
+                del yard.idle[shape]
+            machine.jobs[after] = now
+            heappush(self._heap, (now + self.jobs.seconds[after], after, machine, now))
+            return
+        yard.running[shape] -= 1
+        self._release(machine, shape)
+        self._fill(machine, now)
+
+    def _learn(self, shape: int, seconds: float) -> None:
+        self._ended[shape] += 1
+        if self._ended[shape] <= _LEARNED_WHOLE or self._ended[shape] % _LEARNED_EACH == 0:
+            of = self.jobs.shapes[shape]
+            self.runtimes.learn(Finished(of.owner, of.executable, of.batch, seconds))
+
+    def _release(self, machine: Machine, shape: int) -> None:
+        cpus, memory, disk, gpus = self._size[shape]
+        machine.cpus += cpus
+        machine.memory += memory
+        machine.disk += disk
+        machine.gpus += gpus
+        machine.yard.free[machine] = None
+        machine.yard.blocked.clear()
+
+    def _fill(self, machine: Machine, now: float) -> None:
+        """Start on a machine what has waited longest and fits."""
+        yard = machine.yard
+        if yard.idle and now < yard.lease_ends - _LAST_START_S:
+            for shape in sorted(yard.idle, key=lambda each: yard.idle[each][0]):
+                waiting = yard.idle[shape]
+                while waiting and self._room(machine, shape):
+                    self._start(waiting.popleft(), shape, machine, now)
+                if not waiting:
+                    del yard.idle[shape]
+                if machine.cpus <= 0:
+                    break
+        if not machine.jobs and machine.idle_since is None:
+            machine.idle_since = now
+            self._later(now + self._timeout, self._out_of_work, (machine, now))
+
+    # --- machines ---
+
+    def _out_of_work(self, argument: tuple[Machine, float], now: float) -> None:
+        machine, since = argument
+        if machine.up and machine.idle_since == since:
+            self.end(machine, now)
+
+    def _fulfil(self, argument: tuple[Yard, Ask], now: float) -> None:
+        """Bring what the cloud has of what was asked for; try again while it is wanted."""
+        yard, ask = argument
+        kind = next((name for name in ask.kinds if not self.cloud.short_of(name, now)), None)
+        if not self.policy.is_open(ask.token):
+            yard.coming -= ask.count
+        elif kind is None:
+            self._later(now + _REFILL_S, self._fulfil, argument)
+        else:
+            yard.coming -= ask.count
+            for _ in range(ask.count):
+                self._begin(yard, kind, ask.token, now)
+
+    def _begin(self, yard: Yard, kind: str, token: str, now: float) -> None:
+        self._bought += 1
+        ready = now + self.cloud.boots_in()
+        machine = Machine(f"i-{self._bought:06d}", self.types[kind], yard, token, now, ready)
+        yard.machines[machine.id] = machine
+        self._later(ready, self._joined, machine)
+        lost = self.cloud.interrupted_in() if self.route.market is not Market.ON_DEMAND else None
+        if lost is not None:
+            self._later(now + lost, self._interrupted, machine)
+
+    def _joined(self, machine: Machine, now: float) -> None:
+        if machine.id not in machine.yard.machines:
+            return
+        kind = machine.kind
+        machine.up, machine.known = True, None
+        machine.cpus, machine.memory = kind.vcpus, usable_memory_mib(kind)
+        machine.disk, machine.gpus = usable_disk_kib(self.route.volume_gib), kind.gpus
+        machine.yard.free[machine] = None
+        machine.yard.blocked.clear()
+        self._fill(machine, now)
+
+    def _interrupted(self, machine: Machine, now: float) -> None:
+        if machine.id in machine.yard.machines:
+            self.end(machine, now)
+
+    def end(self, machine: Machine, now: float) -> None:
+        """It is gone; what ran on it waits again, before all others."""
+        yard = machine.yard
+        del yard.machines[machine.id]
+        yard.free.pop(machine, None)
+        machine.up = False
+        for job, began in sorted(machine.jobs.items(), reverse=True):
+            shape = self.jobs.shape[job]
+            self.ledger.evicted(began, now, self._size[shape][0])
+            yard.running[shape] -= 1
+            yard.idle.setdefault(shape, deque()).appendleft(job)
+        machine.jobs.clear()
+        price = self._price[machine.kind.name]
+        self.ledger.machine(machine.launched, machine.ready, now, machine.kind.vcpus, price)
+        if machine.known is not None and yard.annex is not None:
+            yard.gone.append(replace(machine.known, gone=datetime.fromtimestamp(now, UTC)))
+        if yard.idle:
+            self.plan_soon(yard, now + REACTION_S)
+
+    # --- the policy ---
+
+    def _later(self, at: float, what: Callable[[Any, float], None], argument: object) -> None:
+        self._events -= 1
+        heappush(self._heap, (at, self._events, what, argument))
+
+    def plan_soon(self, yard: Yard, at: float) -> None:
+        """Ask the policy about an annex at that moment, or as soon after it as it may be asked again."""
+        at = max(at, yard.planned + INTERVAL_S)
+        if yard.plan_at is None or at < yard.plan_at:
+            yard.plan_at = at
+            self._later(at, self._plan, (yard, at))
+
+    def _plan(self, argument: tuple[Yard, float], now: float) -> None:
+        yard, at = argument
+        if yard.plan_at != at:
+            return  # it was asked sooner
+        yard.plan_at, yard.planned = None, now
+        self._plans += 1
+        decision = self.policy.decide(self, yard, now)
+        for machine in list(decision.gives_up):
+            self.end(machine, now)
+        for ask in decision.asks:
+            yard.coming += ask.count
+            self._later(now + _FILL_S, self._fulfil, (yard, ask))
+        if decision.again is not None:
+            self.plan_soon(yard, decision.again)

@@ -1,0 +1,59 @@
+"""What is replayed: jobs with the moment they were submitted, how long they ran and what they asked for."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Arrival = tuple["Shape", float, float]
+"""A job: what it is like, when it was submitted (epoch seconds), how long it ran (seconds)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all jobs of one kind ask for, and whose they are."""
+
+    owner: str
+    cpus: int = 1
+    memory_mib: int = 1024
+    disk_kib: int = 0
+    gpus: int = 0
+    requirements: str = "true"
+    executable: str = ""
+    batch: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Jobs in the order of their submission; three columns, since there may be millions."""
+
+    shapes: Sequence[Shape]
+    submitted: Sequence[float]
+    """Epoch seconds, ascending."""
+    seconds: Sequence[float]
+    shape: Sequence[int]
+    """Index into *shapes*."""
+
+    def __len__(self) -> int:
+        return len(self.submitted)
+
+    @property
+    def cpu_hours(self) -> float:
+        return sum(s * self.shapes[k].cpus for s, k in zip(self.seconds, self.shape, strict=True)) / 3600
+
+
+def workload(jobs: Iterable[Arrival]) -> Workload:
+    """The jobs as columns, in order, whatever order they come in. A job that ran for no time is left out."""
+    numbers: dict[Shape, int] = {}
+    submitted, seconds, shape = array("d"), array("d"), array("L")
+    for kind, at, ran in jobs:
+        if ran > 0:
+            submitted.append(at)
+            seconds.append(ran)
+            shape.append(numbers.setdefault(kind, len(numbers)))
+    order = sorted(range(len(submitted)), key=submitted.__getitem__)
+    return Workload(
+        tuple(numbers),
+        array("d", [submitted[n] for n in order]),
+        array("d", [seconds[n] for n in order]),
+        array("L", [shape[n] for n in order]),
+    )

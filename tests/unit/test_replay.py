@@ -1,0 +1,198 @@
+"""A replay keeps its books: every job is run or explained, and what is paid is what machines there were."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annex_core.model.hardware import InstanceType
+from annex_core.model.route import Market, Route
+from annex_core.replay.asking import Policy
+from annex_core.replay.cloud import CloudModel
+from annex_core.replay.oracle import oracle
+from annex_core.replay.outcome import Outcome
+from annex_core.replay.planning import Planner
+from annex_core.replay.policies import Feedback, Fixed, IdleShare
+from annex_core.replay.simulation import Simulation
+from annex_core.replay.workload import Arrival, Shape, Workload, workload
+from tests.unit.world import ROUTE, TYPES
+
+CALM = CloudModel(boot_spread=0, shortage=0, interruptions=0)
+ALL: list[Callable[[], Policy]] = [lambda: Planner("route"), lambda: Fixed(3), Feedback, IdleShare]
+ONE = Shape("alice", memory_mib=512)
+BIG = Shape("alice", cpus=500)
+
+
+def at_once(count: int, seconds: float = 600.0, shape: Shape = ONE, since: float = 1e9) -> list[Arrival]:
+    return [(shape, since, seconds)] * count
+
+
+def simulation(
+    jobs: Workload,
+    policy: Policy,
+    cloud: CloudModel = CALM,
+    route: Route = ROUTE,
+    types: dict[str, InstanceType] = TYPES,
+) -> Simulation:
+    return Simulation(jobs, route, types, replace(cloud), policy)
+
+
+def played(arrivals: list[Arrival], policy: Policy | None = None, **given: object) -> Outcome:
+    return simulation(workload(arrivals), policy or Planner("route"), **given).run()  # type: ignore[arg-type]
+
+
+def test_jobs_wait_for_a_boot_and_the_plan() -> None:
+    found = played(at_once(4))
+    assert (found.jobs, found.unserved) == (4, 0)
+    assert CALM.boot.total_seconds() < found.mean_wait < CALM.boot.total_seconds() + 30
+    assert found.useful == pytest.approx(4 * 600 / 3600)
+
+
+def test_what_is_paid_is_the_machine_from_launch_to_its_idle_timeout() -> None:
+    only = {"c5.xlarge": TYPES["c5.xlarge"]}
+    found = played(at_once(4), types=only)
+    idle = ROUTE.idle_timeout.total_seconds()
+    assert found.machines == 1
+    assert found.paid == pytest.approx(4 * (150 + 600 + idle) / 3600)
+    assert found.dollars == pytest.approx(
+        found.paid / 4 * simulation(workload(at_once(1)), Fixed(1)).hourly("c5.xlarge")
+    )
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_what_no_type_can_run_is_counted_and_explained(policy: Callable[[], Policy]) -> None:
+    found = played([*at_once(2), *at_once(3, shape=BIG)], policy())
+    assert (found.jobs, found.unserved) == (5, 3)
+    assert "500 CPUs" in found.why_unserved[0]
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_the_cap_binds_every_policy(policy: Callable[[], Policy]) -> None:
+    capped = replace(ROUTE, max_instances=2, instance_types=("c5.large",))
+    found = played(at_once(40), policy(), route=capped, types={"c5.large": TYPES["c5.large"]})
+    assert found.unserved == 0
+    assert max(found.curves.paid) <= 2 * 2
+    assert found.ended > 1e9 + 40 / 4 * 600
+
+
+def test_the_same_seed_is_the_same_luck() -> None:
+    rough = CloudModel(shortage=0.2, interruptions=0.5, seed=5)
+    jobs = at_once(30, seconds=3000)
+    assert played(jobs, cloud=rough) == played(jobs, cloud=rough)
+    assert played(jobs, cloud=rough) != played(jobs, cloud=replace(rough, seed=6))
+
+
+def test_what_is_interrupted_runs_again_and_is_counted_as_lost() -> None:
+    rough = replace(CALM, interruptions=2.0)
+    found = played(at_once(20, seconds=3000), cloud=rough)
+    assert found.unserved == 0
+    assert found.lost > 0
+    assert found.useful == pytest.approx(20 * 3000 / 3600)
+
+
+def test_on_demand_machines_are_not_interrupted_and_cost_their_whole_price() -> None:
+    given = replace(ROUTE, market=Market.ON_DEMAND)
+    rough = replace(CALM, interruptions=10.0, spot_share=0.3)
+    found = played(at_once(20, seconds=3000), IdleShare(), cloud=rough, route=given)
+    assert found.lost == 0
+    assert simulation(workload(at_once(1)), Fixed(1), rough, given).hourly("c5.large") > 0.085
+
+
+class Short(CloudModel):
+    """Of everything, for two hours."""
+
+    def short_of(self, kind: str, at: float) -> bool:
+        return at < 1e9 + 7200
+
+
+def test_what_was_short_for_two_hours_is_asked_for_again_and_not_at_the_leases_end() -> None:
+    found = simulation(workload(at_once(4)), Planner("route"))
+    found.cloud = Short(boot_spread=0, interruptions=0)
+    outcome = found.run()
+    assert outcome.unserved == 0
+    assert 7000 < outcome.mean_wait < 7200 + ROUTE.fulfil_within.total_seconds() + 300
+
+
+def test_jobs_that_outlast_a_lease_are_run_in_the_next_one_where_they_fit_and_the_replay_ends() -> None:
+    brief = replace(ROUTE, lifetime=timedelta(hours=1))
+    found = played(at_once(8, seconds=1500) + at_once(8, seconds=1500, since=1e9 + 2400), route=brief)
+    assert found.unserved == 0
+    assert found.lost > 0
+
+
+def test_a_fixed_annex_is_of_its_size() -> None:
+    found = played(at_once(10, seconds=300), Fixed(7), route=replace(ROUTE, max_instances=50))
+    assert found.machines == 7
+
+
+def test_feedback_grows_by_its_rate() -> None:
+    slow, fast = (played(at_once(200, seconds=3000), Feedback(rate)) for rate in (0.2, 5.0))
+    assert slow.mean_wait > fast.mean_wait
+    assert slow.unserved == fast.unserved == 0
+
+
+def test_idle_share_asks_for_a_share_of_what_waits() -> None:
+    wide = replace(ROUTE, max_instances=500)
+    third, all_ = (played(at_once(90, seconds=3000), IdleShare(by), route=wide) for by in (3, 1))
+    assert third.mean_wait > all_.mean_wait
+
+
+def test_a_planner_is_asked_on_change_only() -> None:
+    found = played(at_once(4, seconds=6 * 3600), route=replace(ROUTE, lifetime=timedelta(hours=12)))
+    assert found.plans < 10
+
+
+ARRIVALS = st.lists(
+    st.tuples(
+        st.builds(
+            Shape,
+            owner=st.sampled_from(["alice", "bob"]),
+            cpus=st.sampled_from([1, 2, 8]),
+            memory_mib=st.sampled_from([256, 2000, 6000]),
+        ),
+        st.floats(1e9, 1e9 + 20_000),
+        st.floats(1, 5000),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrivals=ARRIVALS, which=st.sampled_from(range(len(ALL))), seed=st.integers(0, 99))
+def test_the_books_balance(arrivals: list[Arrival], which: int, seed: int) -> None:
+    cloud = CloudModel(shortage=0.1, interruptions=0.05, seed=seed)
+    found = played(arrivals, ALL[which](), cloud=cloud)
+    work = sum(seconds * shape.cpus for shape, _, seconds in arrivals) / 3600
+    assert (found.jobs, found.unserved) == (len(arrivals), 0)
+    assert found.useful == pytest.approx(work)
+    assert found.useful + found.lost <= found.joined + 1e-6
+    assert found.joined + found.boot == pytest.approx(found.paid)
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_nobody_is_as_quick_or_as_cheap_as_the_oracle_over_long_jobs_of_one_shape(policy: Callable[[], Policy]) -> None:
+    jobs = [(ONE, 1e9 + 700 * number, 5000.0) for number in range(40)]
+    best = oracle(simulation(workload(jobs), Fixed(1)))
+    found = played(jobs, policy())
+    assert (best.mean_wait, best.unserved) == (0, 0)
+    assert best.useful == pytest.approx(found.useful)
+    assert best.dollars < found.dollars
+
+
+def test_the_oracle_keeps_a_slot_over_a_gap_shorter_than_a_boot_and_pays_no_boot_for_it() -> None:
+    def cost(gap: float) -> float:
+        return oracle(simulation(workload([(ONE, 1e9, 600.0), (ONE, 1e9 + 600 + gap, 600.0)]), Fixed(1))).paid * 3600
+
+    boot = CALM.boot.total_seconds()
+    assert cost(20) == pytest.approx(boot + 600 + 20 + 600)
+    assert cost(2 * boot) == pytest.approx(2 * (boot + 600))
+
+
+def test_the_oracle_says_what_it_can_not_run() -> None:
+    best = oracle(simulation(workload(at_once(2, shape=BIG)), Fixed(1)))
+    assert (best.jobs, best.unserved, best.dollars) == (2, 2, 0)
+    assert best.why_unserved
