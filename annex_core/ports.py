@@ -34,6 +34,8 @@ class TemplateRequest:
     security_groups: tuple[str, ...] = ()
     key_name: str | None = None
     instance_profile: str | None = None
+    metadata_tokens: str = "required"
+    """HttpTokens, `required` or `optional`."""
     volume_gib: int = 20
 
 

@@ -1,10 +1,13 @@
 """
 The roots that hosts boot from, made once and kept.
 
-Three layers, each over the one before: *base* is Debian with HTCondor, what an instance boots from; *deps* holds the
-installed Python dependencies; *site* is what the README's own lines add on an access point.
+Layers, each over the one before: *bare* is Debian with what its own cloud image has; *base* adds HTCondor, what an
+instance boots from; *deps* holds the installed Python dependencies; *site* is what the README's own lines add on an
+access point. *service*, over base, is an image of HTCondor's own for annexes, with condor-annex-ec2. *mirror* is no
+root: it holds the packages that base was made of, as an apt repository for bare.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,7 +15,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,12 @@ _RECIPE = Path(__file__).read_text()
 
 _SUITE = "trixie"
 _SUITE_PYTHON = "3.13"
-_PACKAGES = (
-    "ca-certificates", "condor", "curl", "iproute2", "iptables", "less", "nano", "procps", "python3", "python3-venv",
-    "tini", "util-linux",
-)  # fmt: skip
+_BARE_PACKAGES = ("ca-certificates", "iproute2", "procps", "python3", "tini")
+"""What Debian's cloud image has of its own (cloud-init is a Python program), but for tini, our stand-in for systemd."""
+_PACKAGES = ("condor", "curl", "iptables", "less", "nano", "python3-venv")
+_SERVICE_PACKAGES = ("awscli", "condor-annex-ec2")
+MIRROR = "http://172.31.240.1:8081/debian"
+"""Where a bare machine's apt looks; who tests with one serves the mirror there."""
 _TOOLS = {"debootstrap": "debootstrap", "ip": "iproute2"}
 """What this machine may lack: program to Debian package."""
 _INSTALLED_FROM = (
@@ -36,7 +41,7 @@ _INSTALLED_FROM = (
 )  # fmt: skip
 _README_LINES = re.compile(r"<!-- install -->\s*```\w*\n(.*?)```", re.DOTALL)
 
-_MACHINE, _ACCESS_POINT = "REHEARSAL_MACHINE_IMAGE", "REHEARSAL_ACCESS_POINT_IMAGE"
+_VARIABLE = "REHEARSAL_{}_IMAGE"
 
 
 class ImageError(Exception):
@@ -50,23 +55,34 @@ class Images:
     machine: str
     """Of a cloud instance, and of any machine that has HTCondor and nothing of ours."""
     access_point: str
+    bare: str
+    """Of a machine with neither HTCondor nor curl."""
+    service: str
+    """Of a machine that HTCondor's own boot service configures."""
+    mirror: str
+    """No root: an apt repository with the packages that *machine* has and *bare* lacks."""
 
     @classmethod
     def from_environment(cls) -> "Images | None":
         """Those that the sandbox was entered with; None outside of it."""
         try:
-            return cls(os.environ[_MACHINE], os.environ[_ACCESS_POINT])
+            return cls(**{each.name: os.environ[_VARIABLE.format(each.name.upper())] for each in fields(cls)})
         except KeyError:
             return None
 
     def to_environment(self) -> None:
-        os.environ[_MACHINE] = self.machine
-        os.environ[_ACCESS_POINT] = self.access_point
+        os.environ.update({_VARIABLE.format(name.upper()): value for name, value in vars(self).items()})
+
+    def others(self) -> dict[str, str]:
+        """What a cloud has beside *machine*, by name."""
+        return {"bare": self.bare, "service": self.service}
 
 
 @dataclass(frozen=True)
 class _Keys:
+    bare: str
     base: str
+    service: str
     wheels: str
     deps: str
     site: str
@@ -74,12 +90,18 @@ class _Keys:
 
 def find(cache: Cache) -> Images | None:
     """The images for the sources as they are now, held for as long as this process lives; None if one is missing."""
-    keys = _keys()
-    layers = [cache.path("site", keys.site), cache.path("deps", keys.deps), cache.path("base", keys.base)]
-    if not all(cache.hold(layer) for layer in layers):
+    entries = {kind: cache.path(kind, key) for kind, key in vars(_keys()).items()}
+    if not all(cache.hold(entry) for kind, entry in entries.items() if kind != "wheels"):
         return None
-    site, deps, base = (str(layer / "root") for layer in layers)
-    return Images(machine=base, access_point=f"{site}:{deps}:{base}")
+    roots = {kind: str(entry / "root") for kind, entry in entries.items()}
+    machine = f"{roots['base']}:{roots['bare']}"
+    return Images(
+        machine=machine,
+        access_point=f"{roots['site']}:{roots['deps']}:{machine}",
+        bare=roots["bare"],
+        service=f"{roots['service']}:{machine}",
+        mirror=str(entries["base"] / "mirror"),
+    )
 
 
 def build(cache: Cache) -> None:
@@ -91,10 +113,13 @@ def build(cache: Cache) -> None:
     """
     with cache.lock(when_busy=lambda: _say("waiting for another run that builds images")):
         keys = _keys()
-        base = cache.build("base", keys.base, _make_base) / "root"
+        bare = cache.build("bare", keys.bare, _make_bare) / "root"
+        base = cache.build("base", keys.base, lambda entry: _make_base(entry, bare)) / "root"
+        machine = f"{base}:{bare}"
+        cache.build("service", keys.service, lambda entry: _make_service(entry, machine))
         wheels = cache.build("wheels", keys.wheels, _make_wheels)
-        deps = cache.build("deps", keys.deps, lambda entry: _make_deps(entry, base, wheels)) / "root"
-        cache.build("site", keys.site, lambda entry: _make_site(entry, f"{deps}:{base}", wheels))
+        deps = cache.build("deps", keys.deps, lambda entry: _make_deps(entry, machine, wheels)) / "root"
+        cache.build("site", keys.site, lambda entry: _make_site(entry, f"{deps}:{machine}", wheels))
 
 
 def install_lines() -> list[str]:
@@ -106,10 +131,12 @@ def install_lines() -> list[str]:
 
 
 def _keys() -> _Keys:
-    base = key(_RECIPE, os.uname().machine)
+    bare = key(_RECIPE, os.uname().machine)
+    base = key(bare, *_PACKAGES)
     wheels = key(_SUITE_PYTHON, os.uname().machine, *_dependencies(), *_build_requirements())
     deps = key(base, wheels)
-    return _Keys(base, wheels, deps, key(deps, *install_lines(), *_source_parts()))
+    site = key(deps, *install_lines(), *_source_parts())
+    return _Keys(bare, base, key(base, *_SERVICE_PACKAGES), wheels, deps, site)
 
 
 def _dependencies() -> list[str]:
@@ -135,21 +162,55 @@ def _source_parts() -> Iterator[str]:
                 yield file.read_bytes().hex()
 
 
-def _make_base(entry: Path) -> None:
+def _make_bare(entry: Path) -> None:
     root = entry / "root"
     _install_tools(entry)
     _say(f"making a Debian {_SUITE} root (about half a minute)")
-    _step(entry, ["debootstrap", "--variant=minbase", _SUITE, str(root)])
+    _step(entry, ["debootstrap", "--variant=minbase", f"--include={','.join(_BARE_PACKAGES)}", _SUITE, str(root)])
     (root / "etc/dpkg/dpkg.cfg.d/no-sync").write_text("force-unsafe-io\n")
+    _chroot(entry, ["apt-get", "clean"])
+    (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] {MIRROR} ./\n")
+
+
+def _make_base(entry: Path, bare: Path) -> None:
+    _mount_layer(entry, str(bare))
+    root = entry / "merged"
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")  # no service starts while packages are unpacked
     policy.chmod(0o755)
+    (root / "etc/apt/sources.list").write_text(f"deb http://deb.debian.org/debian {_SUITE} main\n")
     _say("installing HTCondor into it")
-    _mount_kernel(root)
+    _apt_install(entry, _PACKAGES)
+    mirror = entry / "mirror"
+    mirror.mkdir()
+    for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
+        shutil.move(package, mirror)
+    (mirror / "Packages").write_text("\n".join(map(_index_entry, sorted(mirror.glob("*.deb")))))
+    _chroot(entry, ["apt-get", "clean"])
+
+
+def _index_entry(package: Path) -> str:
+    """What an apt repository's Packages says of one file."""
+    control = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    return f"{control.rstrip()}\nFilename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {digest}\n"
+
+
+def _make_service(entry: Path, lower: str) -> None:
+    """As AWS's CLI reaches AWS by itself, here it is told where the local cloud is."""
+    _mount_layer(entry, lower)
+    _say("making an image that HTCondor's own annex service configures")
+    _apt_install(entry, _SERVICE_PACKAGES)
+    _chroot(entry, ["apt-get", "clean"])
+    config = entry / "merged/root/.aws/config"
+    config.parent.mkdir()
+    config.write_text(f"[default]\nendpoint_url = http://{sandbox.CLOUD}:4566\n")
+
+
+def _apt_install(entry: Path, packages: Sequence[str]) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     _chroot(entry, ["apt-get", "update"], quiet)
-    _chroot(entry, ["apt-get", "install", "--yes", "--no-install-recommends", *_PACKAGES], quiet)
-    _chroot(entry, ["apt-get", "clean"])
+    _chroot(entry, ["apt-get", "install", "--yes", "--no-install-recommends", *packages], quiet)
 
 
 def _install_tools(entry: Path) -> None:
@@ -171,11 +232,11 @@ def _make_wheels(entry: Path) -> None:
     _step(entry, [*download, *_dependencies(), *_build_requirements()])
 
 
-def _make_deps(entry: Path, base: Path, wheels: Path) -> None:
+def _make_deps(entry: Path, lower: str, wheels: Path) -> None:
     # Only so that a changed line of source doesn't cost the installation of boto3 again: the README's own lines run
     # over this layer, unchanged, and find their dependencies already there.
     _say("installing the Python dependencies")
-    _mount_layer(entry, str(base), wheels)
+    _mount_layer(entry, lower, wheels)
     _chroot(entry, ["python3", "-m", "venv", "/opt/condor-annex"])
     _chroot(entry, ["/opt/condor-annex/bin/pip", "install", "--quiet", *_dependencies()], _PIP)
     shutil.rmtree(entry / "work", ignore_errors=True)
@@ -200,16 +261,17 @@ _PIP = {
 }
 
 
-def _mount_layer(entry: Path, lower: str, wheels: Path) -> None:
-    """Mount *lower* where _chroot looks, writing to the entry's root; the checkout and the wheels read-only in it."""
+def _mount_layer(entry: Path, lower: str, wheels: Path | None = None) -> None:
+    """Mount *lower* where _chroot looks, writing to the entry's root; with wheels these and the checkout, read-only."""
     upper, work, merged = entry / "root", entry / "work", entry / "merged"
     for folder in (upper, work, merged):
         folder.mkdir()
     _mount("-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", "overlay", merged)
     _mount_kernel(merged)
     _mount("-t", "tmpfs", "tmpfs", merged / "tmp")
-    _mount("-o", "bind,ro", CHECKOUT, merged / "mnt")
-    _mount("-o", "bind,ro", wheels, merged / "media")
+    if wheels:
+        _mount("-o", "bind,ro", CHECKOUT, merged / "mnt")
+        _mount("-o", "bind,ro", wheels, merged / "media")
 
 
 def _mount_kernel(root: Path) -> None:

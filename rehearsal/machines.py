@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rehearsal.cloud.launcher import Machine
@@ -12,7 +12,7 @@ from rehearsal.image import Images
 from rehearsal.pool import SITE_NAMES
 from rehearsal.sandbox import CLOUD, METADATA
 
-_INIT = Path(__file__).with_name("instance.sh")
+_INIT = Path(__file__).with_name("instance.py")
 _INIT_INSIDE = "/usr/local/libexec/cloud-init"
 
 _MEMORY_SEEN = 0.95
@@ -20,10 +20,16 @@ _MEMORY_SEEN = 0.95
 
 
 class NetnsLauncher:
-    """A host for each instance, at its own EC2 address; its root is the image that a cloud's image would be."""
+    """
+    A host for each instance, at its own EC2 address.
 
-    def __init__(self, image: str, mount_point: Path) -> None:
-        self._image = image
+    Args:
+        image: The root of machines, as overlayfs takes it for lowerdir=.
+        others: The same by Machine.image, for machines of other images.
+    """
+
+    def __init__(self, image: str, mount_point: Path, others: Mapping[str, str] | None = None) -> None:
+        self._images = {**(others or {}), "": image}
         self._mount_point = mount_point
 
     def start(self, machine: Machine) -> Host:
@@ -35,10 +41,9 @@ class NetnsLauncher:
             _INIT_INSIDE: _INIT.read_text(),
         }
         # Real instances bring CPUs of their own: these must not starve the pool of the ones that all share.
-        init = ["nice", "sh", _INIT_INSIDE, machine.metadata]
-        return Host(
-            machine.hostname, machine.address, self._image, mount_point=self._mount_point, files=files, init=init
-        )
+        init = ["nice", "python3", "-IS", _INIT_INSIDE, machine.metadata]
+        image = self._images[machine.image]
+        return Host(machine.hostname, machine.address, image, mount_point=self._mount_point, files=files, init=init)
 
 
 def _hardware(machine: Machine) -> str:
@@ -74,5 +79,6 @@ def local_cloud(images: Images, mount_point: Path, *options: str) -> Iterator[st
     """The local cloud, booting hosts on the bridge; yields the URL of its API."""
     where = ["--bind", f"{CLOUD}:4566", "--metadata", f"{METADATA}:80"]
     boots = ["--launcher", "netns", "--image", images.machine, "--mount-point", str(mount_point)]
+    boots += ["--other-images", *(f"{name}={lower}" for name, lower in images.others().items())]
     with cloud_process(*where, *boots, *options) as url:
         yield url

@@ -55,7 +55,7 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {
             "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
+            "HttpTokens": "optional" if request.metadata_tokens == "optional" else "required",
             "HttpPutResponseHopLimit": 1,
             "InstanceMetadataTags": "enabled",
         },

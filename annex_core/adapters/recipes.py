@@ -44,6 +44,7 @@ FIELDS = {
     "AnnexKeyName": "key_name",
     "AnnexInstanceProfile": "instance_profile",
     "AnnexVolumeGiB": "volume_gib",
+    "AnnexMetadataTokens": "metadata_tokens",
     "AnnexConfigDir": "config_dir",
     "AnnexUserDataFile": "user_data_file",
     "AnnexPilot": "pilot",

@@ -12,6 +12,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex lint
         Check the routes in HTCondor's configuration, and the job router's hooks. Every error and warning is a line of
         its own; the exit status is 1 when there is an error.
+    condor_annex check-connectivity [COLLECTOR]
+        Ask who is at the addresses where machines report, and say what to open. The exit status is 1 unless all of
+        them lead to this pool's annex collector.
     condor_annex setup [-regions REGION ...] [-vpc ID] [-dry-run] [-yes]
         Make what annexes need in an AWS account: bucket, role, security group. Again, it changes nothing. It ends
         with the lines for a route.
@@ -46,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from annex_core.cli import lint
 
             return lint.run(rest)
+        case "check-connectivity":
+            from annex_core.cli import check_connectivity
+
+            return check_connectivity.run(rest)
         case "setup" | "-setup":
             from annex_core.cli import setup
 

@@ -152,6 +152,7 @@ class Launcher:
             security_groups=route.security_groups,
             key_name=route.key_name,
             instance_profile=route.instance_profile,
+            metadata_tokens=route.metadata_tokens,
             volume_gib=route.volume_gib,
         )
         digest = _digest(annex.started, point, own, request, sorted(config_dir.items()))

@@ -73,6 +73,8 @@ class Route:
     key_name: str | None = None
     instance_profile: str | None = None
     volume_gib: int = 20
+    metadata_tokens: str = "required"
+    """HttpTokens: `optional` for what knows version 1 of instance metadata alone."""
     config_dir: str | None = None
     user_data_file: str | None = None
     """What instances run at boot in place of our boot script: a file on the access point."""

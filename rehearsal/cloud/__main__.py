@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--machines", type=Path, help="directory for --launcher process; default: a temporary one")
     parser.add_argument("--condor-config", type=Path, help="for --launcher process: what CONDOR_CONFIG includes")
     parser.add_argument("--image", help="for --launcher netns: the lower layers of machines' roots")
+    parser.add_argument(
+        "--other-images", nargs="*", default=[], metavar="NAME=LAYERS", help="for --launcher netns: roots by image"
+    )
     parser.add_argument("--mount-point", type=Path, help="for --launcher netns: an empty folder, where they mount")
     parser.add_argument("--log", type=Path, help="a line for each AWS call and machine; default: stderr, errors only")
     parser.add_argument("--account", default=ACCOUNT)
@@ -65,7 +68,8 @@ def _launcher(chosen: argparse.Namespace, stack: ExitStack) -> Launcher | None:
         directory = chosen.machines or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="annex-machines-")))
         return ProcessLauncher(directory, chosen.condor_config)
     if chosen.launcher == "netns":
-        return NetnsLauncher(chosen.image, chosen.mount_point)
+        others = dict(image.partition("=")[::2] for image in chosen.other_images)
+        return NetnsLauncher(chosen.image, chosen.mount_point, others)
     return None
 
 

@@ -16,6 +16,7 @@ from moto.ec2.exceptions import (
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Volume
+from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociation
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceState, Reservation
 from moto.ec2.models.launch_templates import LaunchTemplate
@@ -42,9 +43,13 @@ _FILTERS: dict[str, Callable[[Instance], object]] = {
 """Filters of DescribeInstances that moto answers with an error."""
 
 
-def image_of(region: str) -> str:
-    """The one image of a region; AWS's ids differ by region, and so do these."""
-    return "ami-0" + sha256(region.encode()).hexdigest()[:16]
+IMAGES = ("", "bare", "service")
+"""What images are called, behind `condor-annex-rehearsal`: the ordinary one and two for special boots."""
+
+
+def image_of(region: str, name: str = "") -> str:
+    """An image of a region; AWS's ids differ by region, and so do these."""
+    return "ami-0" + sha256(f"{region}{name}".encode()).hexdigest()[:16]
 
 
 class LocalEC2Backend(EC2Backend):
@@ -59,17 +64,18 @@ class LocalEC2Backend(EC2Backend):
         mock_random.seed()
         self.spot = Fleets(self, world, lives)
         self.instant = InstantFleets(self, world, lives)
-        image = image_of(region_name)
-        self.amis[image] = Ami(
-            self,
-            image,
-            name="condor-annex-rehearsal",
-            architecture="x86_64",
-            virtualization_type="hvm",
-            root_device_name="/dev/sda1",
-            root_device_type="ebs",
-            region_name=f"{region_name}a",
-        )
+        for name in IMAGES:
+            image = image_of(region_name, name)
+            self.amis[image] = Ami(
+                self,
+                image,
+                name=f"condor-annex-rehearsal-{name}".rstrip("-"),
+                architecture="x86_64",
+                virtualization_type="hvm",
+                root_device_name="/dev/sda1",
+                root_device_type="ebs",
+                region_name=f"{region_name}a",
+            )
 
     def reset(self) -> None:
         """Nothing: mock_aws elsewhere in this process resets every account's backends, and this cloud goes on."""
@@ -103,6 +109,8 @@ class LocalEC2Backend(EC2Backend):
             ("nics", "NetworkInterfaces"),
         ):
             kwargs[argument] = kwargs.get(argument) or template.get(name) or kwargs.get(argument)
+        # As accounts and images of late have it, where a launch says nothing.
+        kwargs["metadata_options"] = {"HttpTokens": "required"} | (kwargs["metadata_options"] or {})
         kwargs["block_device_mappings"] = _volumes(
             kwargs.get("block_device_mappings") or template.get("BlockDeviceMappings") or []
         )
@@ -114,11 +122,28 @@ class LocalEC2Backend(EC2Backend):
             image_id, count, user_data, security_group_names, tags=tags, region_name=self.region_name, **_given(kwargs)
         )
         for instance in reservation.instances:
-            life = self.lives.add(instance, release=self._release, fleet=fleet)
+            life = self.lives.add(
+                instance, release=self._release, fleet=fleet, image=self._image_name(str(instance.image_id))
+            )
             life.tags.append((0.0, dict(self.tags.get(instance.id, {}))))
             if profile:
                 self.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
         return reservation
+
+    def associate_iam_instance_profile(
+        self,
+        instance_id: str,
+        iam_instance_profile_name: str | None = None,
+        iam_instance_profile_arn: str | None = None,
+    ) -> IamInstanceProfileAssociation:
+        """As moto does by itself after a RunInstances that names one; the instance's metadata tells of it too."""
+        made = super().associate_iam_instance_profile(instance_id, iam_instance_profile_name, iam_instance_profile_arn)
+        if life := self.lives.get(instance_id):
+            life.profile = made.iam_instance_profile
+        return made
+
+    def _image_name(self, image: str) -> str:
+        return next((name for name in IMAGES if image_of(self.region_name, name) == image), "")
 
     def _default_subnet(self, zone: str | None) -> str | None:
         """Of that zone, else of the first: without one moto falls back on the classic network and its addresses."""

@@ -21,6 +21,8 @@ class Machine:
     """Of the root volume."""
     user_data: str
     """Plain text, decoded; empty where the launch gave none."""
+    image: str
+    """The name of the AMI, behind `condor-annex-rehearsal`; empty for the ordinary one."""
     metadata: str
     """Where this machine finds its metadata service: http://169.254.169.254, or an address of its own."""
 

@@ -40,6 +40,10 @@ class Life:
     release: Callable[[Instance], None]
     """Gives back what EC2 holds for the instance, once it has ended."""
     fleet: str | None = None
+    image: str = ""
+    """The name of its AMI, as Machine.image."""
+    profile: Any = None
+    """Its instance profile, moto's record."""
     metadata: str = ""
     """The URL of its metadata service."""
     booted_at: float | None = None
@@ -104,12 +108,14 @@ class Lives:
         self._current: dict[str, Life] = {}
         self._hands = ThreadPoolExecutor(max_workers=8, thread_name_prefix="machines")
 
-    def add(self, instance: Instance, *, release: Callable[[Instance], None], fleet: str | None) -> Life:
+    def add(
+        self, instance: Instance, *, release: Callable[[Instance], None], fleet: str | None, image: str = ""
+    ) -> Life:
         now = self._world.clock.now()
         settings = self._world.settings
         serial = len(self._lives)
         jitter = settings.boot_jitter_s * prices.chance(self._world.seed, "boot", serial)
-        life = Life(serial, instance, now + settings.boot_delay_s + jitter, release, fleet)
+        life = Life(serial, instance, now + settings.boot_delay_s + jitter, release, fleet, image)
         instance.launch_time = utc(now)
         life.enter(PENDING)
         life.metadata = self._metadata_of(life)
@@ -219,6 +225,7 @@ class Lives:
             memory_mib=memory_mib,
             disk_gib=int(volumes[0]) if volumes else 8,
             user_data=instance.user_data.decode() if instance.user_data else "",
+            image=life.image,
             metadata=life.metadata,
         )
 

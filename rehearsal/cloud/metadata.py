@@ -1,19 +1,24 @@
-"""The instance metadata service, version 2 only: who asks is known by the connection, what is allowed by a token."""
+"""
+The instance metadata service: who asks is known by the connection, what is allowed by a token (version 2), which a
+launch may leave optional (version 1).
+"""
 
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from rehearsal.cloud.clock import utc
 from rehearsal.cloud.life import Life
 from rehearsal.cloud.world import World
 
 TOKEN_PATH = "/latest/api/token"  # noqa: S105 - a path
 _TTL_HEADER, _TOKEN_HEADER = "X-aws-ec2-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token"
 _LONGEST_TTL_S = 21_600
+_ROLE_KEYS_GOOD_FOR_S = 6 * 3600
 
 WhoAsks = Callable[[Request], Life | None]
 
@@ -59,6 +64,8 @@ class Metadata:
         return Response(token, mimetype="text/plain", headers={_TTL_HEADER: ttl})
 
     def _admits(self, request: Request, life: Life) -> bool:
+        if _TOKEN_HEADER not in request.headers and life.instance.metadata_options.http_tokens == "optional":
+            return True
         instance, expiry = self._tokens.get(request.headers.get(_TOKEN_HEADER, ""), ("", 0.0))
         return instance == life.instance.id and self._world.clock.now() < expiry
 
@@ -66,11 +73,11 @@ class Metadata:
         if path == "/latest/user-data":
             return life.instance.user_data.decode() if life.instance.user_data else None
         if path == "/latest/dynamic/instance-identity/document":
-            return json.dumps(_identity(life), indent=2)
+            return _page_of(_identity(life))
         root, _, name = path.partition("/latest/meta-data")
         if root or path == name:
             return None
-        pages = _pages(life) | self._tag_pages(life)
+        pages = _pages(life) | self._tag_pages(life) | self._role_pages(life)
         name = name.lstrip("/")
         return pages[name] if name in pages else _directory(pages, name)
 
@@ -80,11 +87,38 @@ class Metadata:
         tags = life.tags_at(self._world.clock.now())
         return {f"tags/instance/{key}": value for key, value in tags.items()}
 
+    def _role_pages(self, life: Life) -> dict[str, str]:
+        """Keys are made up: this cloud asks nobody for them."""
+        if life.profile is None:
+            return {}
+        now = self._world.clock.now()
+        about = {"InstanceProfileArn": life.profile.arn, "InstanceProfileId": life.profile.id}
+        keys = {
+            "Type": "AWS-HMAC",
+            "AccessKeyId": "ASIAREHEARSAL0000000",
+            "SecretAccessKey": secrets.token_urlsafe(30),
+            "Token": secrets.token_urlsafe(60),
+            "Expiration": stamp(now + _ROLE_KEYS_GOOD_FOR_S),
+        }
+        answered = {"Code": "Success", "LastUpdated": stamp(now)}
+        pages = {f"iam/security-credentials/{role.name}": _page_of(answered | keys) for role in life.profile.roles}
+        return pages | {"iam/info": _page_of(answered | about)}
+
+
+def stamp(at: float) -> str:
+    return f"{utc(at):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _page_of(values: Mapping[str, object]) -> str:
+    """JSON as EC2 spaces it, for there are shell scripts that count on it."""
+    return json.dumps(values, indent=2, separators=(",", " : "))
+
 
 def _pages(life: Life) -> dict[str, str]:
     instance = life.instance
     zone = str(instance.availability_zone)
-    return {
+    public = {"public-ipv4": str(instance.public_ip)} if instance.public_ip else {}
+    return public | {
         "ami-id": str(instance.image_id),
         "hostname": instance.private_dns_name,
         "instance-action": "none",

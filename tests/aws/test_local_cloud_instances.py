@@ -130,6 +130,7 @@ def test_a_machine_is_what_its_instance_is(bench: Bench, run: Run, instances: In
         memory_mib=4096,
         disk_gib=20,
         user_data="#!/bin/sh\necho ok\n",
+        image="",
         metadata="",
     )
 

@@ -1,5 +1,6 @@
 """Instance metadata of the local cloud: IMDSv2, and nothing without a token."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -160,3 +161,29 @@ def test_one_address_for_all_knows_instances_by_their_own(session: boto3.Session
         [life] = running.lives.all()
         assert get(http, life.metadata, "meta-data/local-ipv4") == (200, "127.0.0.1")
         assert http.request("GET", f"{life.metadata}/latest/user-data").status == 401
+
+
+def test_what_knows_version_1_alone_is_answered_where_the_launch_says_so(
+    http: urllib3.PoolManager, launch: Launch
+) -> None:
+    answers = [
+        http.request("GET", f"{launch(MetadataOptions={'HttpTokens': tokens})}/latest/meta-data/instance-type").status
+        for tokens in ("optional", "required")
+    ]
+    assert answers == [200, 401]
+
+
+def test_an_instance_profile_brings_its_roles_keys(
+    http: urllib3.PoolManager, launch: Launch, session: boto3.Session, local_cloud: LocalCloud
+) -> None:
+    iam = session.client("iam", endpoint_url=local_cloud.url)
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="annex")
+    iam.add_role_to_instance_profile(InstanceProfileName="annex", RoleName="reader")
+    url = launch(IamInstanceProfile={"Name": "annex"})
+    assert '"InstanceProfileArn" : "arn:aws:iam::' in get(http, url, "meta-data/iam/info")[1]
+    assert get(http, url, "meta-data/iam/security-credentials/") == (200, "reader")
+    keys = json.loads(get(http, url, "meta-data/iam/security-credentials/reader")[1])
+    assert keys["Code"] == "Success"
+    assert keys["AccessKeyId"].startswith("ASIA")
+    assert get(http, launch(), "meta-data/iam/info")[0] == 404

@@ -34,6 +34,7 @@ def machine() -> Machine:
         memory_mib=4096,
         disk_gib=8,
         user_data="",
+        image="",
         metadata="http://127.31.0.4:8080",
     )
 

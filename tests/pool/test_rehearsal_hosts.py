@@ -210,7 +210,7 @@ def instance(images: Images, mount_point: Path) -> Iterator[Callable[[str, str],
         machine = Machine(
             instance_id="i-1", instance_type="c5.xlarge", address="172.31.250.7", zone="us-east-2a",
             hostname="ip-172-31-250-7.us-east-2.compute.internal", vcpus=4, memory_mib=8192, disk_gib=20,
-            user_data=user_data, metadata=metadata,
+            user_data=user_data, image="", metadata=metadata,
         )  # fmt: skip
         hosts.append(NetnsLauncher(images.machine, mount_point).start(machine))
         return hosts[-1]
