@@ -3,8 +3,8 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -67,7 +67,8 @@ class Site:
         self.ec2 = self.client("ec2")
         self.s3 = self.client("s3")
         self.version = self.ap.run(["condor_version"]).stdout.split()[1]
-        self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+        with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):  # of an earlier site of the same cloud
+            self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
 
     def client(self, service: str) -> Any:
         keys = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "hush"}
@@ -112,7 +113,8 @@ class Site:
         answer = self.ec2.run_instances(**parameters | more)
         return str(answer["Instances"][0]["InstanceId"])
 
-    def store(self, annex: str, *, idle: int) -> None:
+    def store(self, annex: str, *, idle: int, more: Mapping[str, bytes] | None = None) -> None:
+        """Its bundle, with *more* files of AnnexConfigDir."""
         point = ExecutionPoint(
             key=AnnexKey("alice", annex),
             project='say "cheese" for $(LOG)',
@@ -124,7 +126,9 @@ class Site:
             hourly_prices={"c5.large": Decimal("0.0961")},
             version=self.version,
         )
-        content = bundle(point, token=self.token(point.key), config_dir={"70-site.config": b"SITE_KNOB = 17\n"})
+        content = bundle(
+            point, token=self.token(point.key), config_dir={"70-site.config": b"SITE_KNOB = 17\n", **(more or {})}
+        )
         self.s3.put_object(Bucket=BUCKET, Key=bundle_key(annex), Body=content)
 
     def url(self, annex: str) -> str:
