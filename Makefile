@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit lint format clean \
-        bench bench-router bench-hook bench-reaction bench-calls bench-cycle
+        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,7 +47,7 @@ format: $(VENV)/ready ## put the sources into the project's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: bench-hook bench-calls bench-reaction bench-router bench-cycle ## all measures; each prints its ratio last
+bench: bench-hook bench-reaper bench-calls bench-reaction bench-router bench-cycle ## all measures; each prints its ratio last
 
 bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
 	@$(BIN)/python bench/hook.py
@@ -64,6 +64,9 @@ bench-calls: $(VENV)/ready ## AWS calls until the fleet is requested, for 1 job 
 bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs, beside one with none; no limit
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.cycle
 
+bench-reaper: $(VENV)/ready ## a run of the reaper over 1,000 fleets and 3,000 instances: calls and seconds
+	@$(BIN)/python -m bench.reaper
+
 clean: ## remove what was installed here; the images in the cache stay
 	rm -rf $(VENV)
 
@@ -77,4 +80,6 @@ $(VENV)/ready: pyproject.toml
 	  apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-venv >/dev/null && \
 	  $(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[rehearsal,test]'
+	@$(BIN)/python -m venv $(VENV)/scheduler # with a botocore of its own, older than ours
+	@$(VENV)/scheduler/bin/pip install -qq --disable-pip-version-check 'ministack>=1.5,<2' boto3
 	@touch $@

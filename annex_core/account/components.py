@@ -55,8 +55,9 @@ class Component:
 BUCKET = Component("bucket", "AnnexBucket", "keeping it is free, but for S3's price of some KB an annex")
 FLEET_ROLE = Component("fleet-role", "AnnexFleetRole", "keeping it is free")
 SECURITY_GROUP = Component("security-group", "AnnexSecurityGroups", "keeping it is free")
+REAPER = Component("reaper", "AnnexReaper", "keeping it is free: it runs for less than Lambda gives every account")
 
-COMPONENTS = (BUCKET, FLEET_ROLE, SECURITY_GROUP)
+COMPONENTS = (BUCKET, FLEET_ROLE, REAPER, SECURITY_GROUP)
 """In the order of being made."""
 
 
@@ -66,3 +67,7 @@ def bucket_name(account: str, region: str) -> str:
 
 def fleet_role_name(region: str) -> str:
     return f"condor-annex-fleet-{region}"
+
+
+def reaper_role_name(region: str) -> str:
+    return f"condor-annex-reaper-{region}"

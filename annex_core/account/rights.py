@@ -21,6 +21,7 @@ from annex_core.account.components import (
     STACKS,
     bucket_name,
     fleet_role_name,
+    reaper_role_name,
 )
 from annex_core.model import tags
 from annex_core.model.signs import FREEZE, HEARTBEAT
@@ -71,6 +72,11 @@ _SERVICE_ROLES = tuple(
     for service, name in sorted(SERVICE_ROLES.items())
 )
 _ROLE = (f"arn:{{partition}}:iam::{{account}}:role/{fleet_role_name('*')}",)
+_REAPER_ROLE = (f"arn:{{partition}}:iam::{{account}}:role/{reaper_role_name('*')}",)
+_REAPER_CODE = (f"arn:{{partition}}:s3:::{_BUCKET_NAME}/reaper-*.zip",)
+_FUNCTION = (f"arn:{{partition}}:lambda:*:{{account}}:function:{REAPER_FUNCTION}",)
+_RULE = (f"arn:{{partition}}:events:*:{{account}}:rule/{REAPER_FUNCTION}",)
+_LOG_GROUP = (f"arn:{{partition}}:logs:*:{{account}}:log-group:/aws/lambda/{REAPER_FUNCTION}:*",)
 _IN_THIS_ACCOUNT: Condition = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
 """Another account may own a bucket of our name, and a bundle holds a token."""
 _BY_CLOUDFORMATION: Condition = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
@@ -207,8 +213,52 @@ SETUP = (
         _CHANGING_STACKS,
         "iam:CreateRole iam:DeleteRole iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole"
         " iam:UpdateRoleDescription",
-        _ROLE,
+        (*_ROLE, *_REAPER_ROLE),
         _BY_CLOUDFORMATION,
+    ),
+    Right(
+        "setup",
+        "GiveTheReaperItsPolicy",
+        _CHANGING_STACKS,
+        "iam:DeleteRolePolicy iam:GetRolePolicy iam:PutRolePolicy",
+        _REAPER_ROLE,
+        _BY_CLOUDFORMATION,
+    ),
+    Right(
+        "setup",
+        "LendTheReaperItsRole",
+        _CHANGING_STACKS,
+        "iam:PassRole",
+        _REAPER_ROLE,
+        {**_BY_CLOUDFORMATION, "StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+    ),
+    Right(
+        # Lambda reads it with the rights of whoever makes the function.
+        "setup",
+        "PutTheReapersCode",
+        "s3:PutObject",
+        "s3:PutObject s3:GetObject",
+        _REAPER_CODE,
+        _IN_THIS_ACCOUNT,
+    ),
+    Right(
+        # In one statement, for a managed policy has no room for three; no action is another service's.
+        "setup",
+        "MakeTheReaperItsRuleAndLog",
+        _CHANGING_STACKS,
+        "lambda:AddPermission lambda:CreateFunction lambda:DeleteFunction lambda:GetFunction lambda:RemovePermission"
+        " lambda:TagResource lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration"
+        " events:DeleteRule events:PutRule events:PutTargets events:RemoveTargets events:TagResource"
+        " logs:CreateLogGroup logs:DeleteLogGroup logs:PutRetentionPolicy logs:TagResource",
+        (*_FUNCTION, *_RULE, *_LOG_GROUP),
+        _BY_CLOUDFORMATION,
+    ),
+    Right(
+        "setup",
+        "LookAtTheReaper",
+        "events:DescribeRule events:ListTargetsByRule lambda:GetFunctionConfiguration ssm:DeleteParameters"
+        " ssm:GetParameters",
+        resources=(*_FUNCTION, *_RULE, *_parameter(FREEZE), *_parameter(HEARTBEAT)),
     ),
     Right(
         # With no other policy can a role of ours be made.
@@ -223,7 +273,7 @@ SETUP = (
         "setup",
         "LookAtRoles",
         "iam:GetRole iam:ListAttachedRolePolicies iam:ListRolePolicies",
-        resources=(*_ROLE, *_SERVICE_ROLES),
+        resources=(*_ROLE, *_REAPER_ROLE, *_SERVICE_ROLES),
     ),
     Right(
         "setup",
@@ -252,9 +302,9 @@ SETUP = (
         "setup",
         "LookAround",
         "ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests ec2:DescribeTags"
-        " ec2:DescribeVpcs s3:ListBuckets",
+        " ec2:DescribeVpcs logs:DescribeLogGroups s3:ListBuckets",
         "ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests ec2:DescribeTags"
-        " ec2:DescribeVpcs s3:ListAllMyBuckets",
+        " ec2:DescribeVpcs logs:DescribeLogGroups s3:ListAllMyBuckets",
     ),
     Right(
         # Any pool's: the components are the account's, and go when no annex lives.
@@ -306,7 +356,7 @@ REAPER = (
         "Log",
         "",
         "logs:CreateLogStream logs:PutLogEvents",
-        (f"arn:{{partition}}:logs:*:{{account}}:log-group:/aws/lambda/{REAPER_FUNCTION}:*",),
+        _LOG_GROUP,
     ),
 )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+_BUNDLE = "config-"
 _LIVING_FLEETS = {"submitted", "active", "modifying", "cancelled_running"}
 _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
 _UNSET = {
@@ -166,7 +167,7 @@ class AccountRegion:
     def empty_bucket(self) -> int:
         """
         Returns:
-            How many objects were deleted.
+            How many bundles were among what was deleted.
         """
         if not self._has_bucket():
             return 0
@@ -185,7 +186,7 @@ class AccountRegion:
                     )
                 if errors := answer.get("Errors"):
                     raise Refused(f"DeleteObjects: {errors[0].get('Key')}: {errors[0].get('Message')}")
-                deleted += len(keys)
+                deleted += sum(key.startswith(_BUNDLE) for key in keys)
         return deleted
 
     def delete_template(self, template: str) -> None:

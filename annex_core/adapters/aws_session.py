@@ -25,7 +25,10 @@ from annex_core.adapters.aws_answers import Answered, Listener
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_ec2 import EC2Client
+    from types_boto3_events import EventBridgeClient
     from types_boto3_iam import IAMClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
     from types_boto3_ssm import SSMClient
     from types_boto3_sts import STSClient
@@ -82,6 +85,15 @@ class AwsRegion:
 
     def ssm(self) -> SSMClient:
         return self._session.client("ssm", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def functions(self) -> LambdaClient:
+        return self._session.client("lambda", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def rules(self) -> EventBridgeClient:
+        return self._session.client("events", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def logs(self) -> CloudWatchLogsClient:
+        return self._session.client("logs", endpoint_url=self.endpoint, config=_ASK_TWICE)
 
     def cloudformation(self) -> CloudFormationClient:
         return self._session.client("cloudformation", endpoint_url=self.endpoint, config=_ASK_TWICE)

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 from annex_core.account.checks import Place
 from annex_core.account.components import REGION
 from annex_core.adapters.account import AccountRegion
+from annex_core.adapters.account_reaper import AccountReaper
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.settings import credentials_path
@@ -27,6 +28,7 @@ class Ground:
 
     place: Place
     account: AccountRegion
+    reaper: AccountReaper
     stacks: CloudFormationStacks
 
 
@@ -61,7 +63,7 @@ def grounds(wanted: argparse.Namespace) -> list[Ground]:
     partition, account = who_asks(regions[0])
     places = [Place(partition, account, region.region) for region in regions]
     return [
-        Ground(place, AccountRegion(region, place), stacks(region))
+        Ground(place, AccountRegion(region, place), AccountReaper(region, place), stacks(region))
         for region, place in zip(regions, places, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from annex_core.account import checks
+from annex_core.account import checks, reaper_checks
 from annex_core.account.checks import Finding
 from annex_core.account.components import COMPONENTS
 from annex_core.cli.asking_aws import Ground, add_regions, grounds, parser
@@ -40,6 +40,7 @@ def look(ground: Ground) -> Iterator[Finding]:
     yield from checks.check_bucket(account.bucket(), place)
     yield from checks.check_role(account.role(), place)
     yield from checks.check_groups(account.groups(), place)
+    yield from reaper_checks.check_reaper(ground.reaper.function(), place)
 
 
 def show(finding: Finding) -> None:

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from annex_core.account.checks import Place
-from annex_core.account.components import COMPONENTS, SECURITY_GROUP, SERVICE_ROLES, Component
-from annex_core.account.stacks import Stack, build, next_step
+from annex_core.account.code import reaper_key
+from annex_core.account.components import COMPONENTS, REAPER, SECURITY_GROUP, SERVICE_ROLES, Component
+from annex_core.account.stacks import Stack, Step, build, next_step
 from annex_core.adapters.account import AccountRegion
 from annex_core.cli import check_setup
 from annex_core.cli.asking_aws import Ground, add_regions, agreed, grounds, parser
@@ -83,7 +84,10 @@ def _set_up(ground: Ground, vpc: str | None) -> bool:
     print(ground.place.region)
     for component in COMPONENTS:
         with Line(component.name) as line:
-            parameters = _parameters(component, ground.stacks.find(component.stack), ground.account, vpc)
+            stack = ground.stacks.find(component.stack)
+            parameters = _parameters(component, stack, ground.account, vpc)
+            if component is REAPER and next_step(stack, component, parameters) is not Step.LEAVE:
+                ground.reaper.put_code()
             built = build(ground.stacks, component, parameters, pause=pausing(line.tick))
             values[component.macro] = built.value
             line.says = f"{built.how}; {component.keeping}"
@@ -100,6 +104,8 @@ def _parameters(
     component: Component, stack: Stack | None, account: AccountRegion, vpc: str | None
 ) -> Mapping[str, str]:
     """A group that is there keeps its VPC: another would be another group, under running instances."""
+    if component is REAPER:
+        return {"Code": reaper_key()}
     if component is not SECURITY_GROUP:
         return {}
     there = stack.parameters.get("Vpc") if stack else None

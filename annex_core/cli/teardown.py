@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from annex_core.account.checks import Place
-from annex_core.account.components import BUCKET, COMPONENTS
+from annex_core.account.components import BUCKET, COMPONENTS, REAPER
 from annex_core.account.remains import Thing, left, orphaned_templates
 from annex_core.account.stacks import take_down
 from annex_core.cli.asking_aws import Ground, add_regions, agreed, grounds, parser
@@ -57,7 +57,9 @@ def _say(place: Place, what: str, things: Sequence[Thing]) -> None:
 def _left(ground: Ground) -> list[Thing]:
     """All that carries our tags or our names, by asking AWS."""
     formed = [Thing("stack", each.stack) for each in COMPONENTS if ground.stacks.find(each.stack)]
-    return left(ground.account.tagged(), [*ground.account.others(), *formed], ground.account.living())
+    return left(
+        ground.account.tagged(), [*ground.account.others(), *ground.reaper.things(), *formed], ground.account.living()
+    )
 
 
 def _take_down(ground: Ground) -> None:
@@ -73,5 +75,7 @@ def _take_down(ground: Ground) -> None:
             bundles = ground.account.empty_bucket() if component is BUCKET else 0
             there = take_down(ground.stacks, component, pause=pausing(line.tick))
             line.says = "deleted" if there else "was not there"
+            if component is REAPER and ground.reaper.forget():
+                line.says += ", with its heartbeat and any freeze"
             if bundles:
                 line.says += f", with {bundles} bundle{'' if bundles == 1 else 's'}"

@@ -1,7 +1,7 @@
 """What the reaper of a region, people and the daemon tell each other: two parameters in SSM."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from annex_core.model.freeze import Freeze
 
@@ -10,6 +10,9 @@ HEARTBEAT = "/condor-annex/heartbeat"
 
 FREEZE = "/condor-annex/freeze"
 """Written by people; model/freeze.py reads it."""
+
+FRESH = timedelta(minutes=15)
+"""The reaper runs every 5 minutes: so long without a heartbeat, three runs in a row have failed."""
 
 
 @dataclass(frozen=True)

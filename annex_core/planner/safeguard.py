@@ -1,16 +1,11 @@
 """Is it safe to launch in a region: is its reaper at work, and does no freeze at AWS stand against it?"""
 
-from datetime import timedelta
-
 from annex_core.model import tags
 from annex_core.model.annex import Annex
 from annex_core.model.route import Route
-from annex_core.model.signs import FREEZE
+from annex_core.model.signs import FREEZE, FRESH
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause
-
-FRESH = timedelta(minutes=15)
-"""The reaper runs every 5 minutes: so long without a heartbeat, three runs in a row have failed."""
 
 
 def unsafe(annex: Annex, route: Route, snapshot: Snapshot) -> str | None:

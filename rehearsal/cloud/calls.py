@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 DEFAULT_REGION = "us-east-1"
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_REST = {"s3", "lambda"}
 _XML_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _JSON_CODE = re.compile(rb'"__type"\s*:\s*"(?:[^"#]*#)?([^"]+)"')
 
@@ -35,7 +36,7 @@ def read_call(request: Request, body: bytes) -> Call:
     """
     Source:
         The signature's credential scope names service and region; the operation stands in the form (EC2, STS), in
-        X-Amz-Target (SSM) or in method and path (S3).
+        X-Amz-Target (SSM) or in method and path (S3, Lambda).
     """
     scope = _SCOPE.search(request.headers.get("Authorization", "")) or _SCOPE.search(
         "Credential=" + request.args.get("X-Amz-Credential", "")
@@ -45,8 +46,8 @@ def read_call(request: Request, body: bytes) -> Call:
     region = scope["region"] if scope else DEFAULT_REGION
     target = request.headers.get("X-Amz-Target")
     token = None
-    if service == "s3":
-        action = _rest_action(request)
+    if service in _REST:
+        action = _rest_action(service, request)
     elif target:
         action = target.rpartition(".")[2]
     else:
@@ -56,9 +57,9 @@ def read_call(request: Request, body: bytes) -> Call:
     return Call(service, region, action, token, signed=scope is not None or old_url)
 
 
-def _rest_action(request: Request) -> str:
+def _rest_action(service: str, request: Request) -> str:
     try:
-        operation, _ = get_service_router("s3").match(request)
+        operation, _ = get_service_router(service).match(request)
     except HTTPException:
         return ""
     return str(operation.name)

@@ -7,10 +7,13 @@ from threading import Event, Thread
 from typing import Any, Self
 
 from flask import Flask
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.core.utils import convert_to_flask_response
 from moto.ec2.models import ec2_backends
+from moto.events.models import events_backends
 from moto.iam.models import iam_backends
+from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
@@ -37,6 +40,16 @@ BUCKET = "condor-annex-rehearsal"
 IMAGE_PARAMETER = "/condor-annex/rehearsal/image"
 FLEET_ROLE = "aws-ec2-spot-fleet-tagging-role"
 _TICK_S = 0.1
+_BACKENDS: tuple[Any, ...] = (
+    cloudformation_backends,
+    ec2_backends,
+    events_backends,
+    iam_backends,
+    lambda_backends,
+    logs_backends,
+    s3_backends,
+    ssm_backends,
+)
 _OURS = {"ec2": LocalEC2Response, "cloudformation": LocalStacksResponse}
 
 
@@ -160,7 +173,7 @@ class LocalCloud:
     def _forget(self) -> None:
         """Whatever moto still keeps for this account from before."""
         with self.world.lock:
-            for backends in (cloudformation_backends, ec2_backends, ssm_backends, iam_backends, s3_backends):
+            for backends in _BACKENDS:
                 backends.pop(self.world.account, None)
             for bucket, owner in list(s3_backends.bucket_accounts.items()):
                 if owner[-1] == self.world.account or bucket == self.bucket:

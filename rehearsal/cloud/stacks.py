@@ -186,6 +186,8 @@ class LocalStacks(CloudFormationBackend):
         self._iam.tag_role(name, [{"Key": key, "Value": value} for key, value in tags.items()])
         for arn in properties.get("ManagedPolicyArns", ()):
             self._iam.attach_role_policy(arn, name)
+        for policy in properties.get("Policies", ()):
+            self._iam.put_role_policy(name, policy["PolicyName"], json.dumps(policy["PolicyDocument"]))
 
     def _kept(self, stack: Stack) -> Iterator[tuple[str, str]]:
         """What can't be deleted, by its logical id, and why."""
@@ -195,7 +197,8 @@ class LocalStacks(CloudFormationBackend):
         for logical_id, thing in self._made(stack, "AWS::IAM::Role"):
             template = stack.template_dict["Resources"][logical_id]["Properties"]
             own = set(clean_json(template.get("ManagedPolicyArns", []), stack.resource_map))
-            if thing.policies or set(thing.managed_policies) - own:
+            inline = {policy["PolicyName"] for policy in template.get("Policies", ())}
+            if thing.policies.keys() - inline or set(thing.managed_policies) - own:
                 yield logical_id, "Cannot delete entity, must detach all policies first."
         for logical_id, thing in self._made(stack, "AWS::EC2::SecurityGroup"):
             reservations = thing.ec2_backend.all_reservations(filters={"instance.group-id": [thing.id]})
@@ -211,6 +214,7 @@ class LocalStacks(CloudFormationBackend):
     def _undo(self, stack: Stack) -> None:
         for _, role in self._made(stack, "AWS::IAM::Role"):
             role.managed_policies.clear()
+            role.policies.clear()
         stack.resource_map.delete()
         # Outputs that nobody asked for yet would make what they refer to anew.
         stack.output_map = OutputMap(stack.resource_map, {**stack.template_dict, "Outputs": {}}, stack.stack_id)

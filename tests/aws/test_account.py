@@ -8,7 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from annex_core.account.components import BUCKET, COMPONENTS, FLEET_ROLE
+from annex_core.account.code import reaper_sha256
+from annex_core.account.components import BUCKET, COMPONENTS, FLEET_ROLE, REAPER
 from annex_core.account.stacks import build
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.stacks import stacks
@@ -281,6 +282,8 @@ def test_each_component_is_looked_at_for_what_it_is(run: Run, client: Any) -> No
 
 def test_a_bucket_that_was_deleted_under_its_stack_is_missed(run: Run, client: Any) -> None:
     run("setup", "-yes")
+    for each in client("s3").list_objects_v2(Bucket=NAME)["Contents"]:
+        client("s3").delete_object(Bucket=NAME, Key=each["Key"])
     client("s3").delete_bucket(Bucket=NAME)
     status, text = run("check-setup")
     assert (status, f"BAD  bucket: this account has no bucket {NAME}" in text) == (1, True)
@@ -388,3 +391,63 @@ def test_another_s_bucket_of_our_name_is_neither_emptied_nor_listed(run: Run) ->
     with squatter():
         status, text = run("teardown", "-yes")
     assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+
+
+# The reaper
+
+
+def reaper_code(client: Any) -> str:
+    """What Lambda says it runs."""
+    return str(client("lambda").get_function_configuration(FunctionName="condor-annex-reaper")["CodeSha256"])
+
+
+def test_setup_gives_the_reaper_this_version_s_code_and_a_rule_that_starts_it(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    assert reaper_code(client) == reaper_sha256()
+    rule = client("events").describe_rule(Name="condor-annex-reaper")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(5 minutes)", "ENABLED")
+    [target] = client("events").list_targets_by_rule(Rule="condor-annex-reaper")["Targets"]
+    assert target["Arn"].endswith(":function:condor-annex-reaper")
+
+
+def test_a_disabled_rule_and_a_foreign_code_are_said(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    client("events").disable_rule(Name="condor-annex-reaper")
+    client("s3").put_object(Bucket=NAME, Key="theirs.zip", Body=b"theirs")
+    client("lambda").update_function_code(FunctionName="condor-annex-reaper", S3Bucket=NAME, S3Key="theirs.zip")
+    status, text = run("check-setup")
+    bad = [line.removeprefix("  BAD  ") for line in text.splitlines() if line.startswith("  BAD")]
+    assert (status, bad) == (1, ["reaper: its code isn't this version's", "reaper: its rule is disabled"])
+
+
+def test_teardown_takes_the_reaper_s_parameters_and_log(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    for name in ("heartbeat", "freeze"):
+        client("ssm").put_parameter(Name=f"/condor-annex/{name}", Value="[]", Type="String")
+    _, listed = run("teardown", "-dry-run")
+    for thing in (
+        "function condor-annex-reaper",
+        "rule condor-annex-reaper",
+        "role condor-annex-reaper-us-east-2",
+        "log-group /aws/lambda/condor-annex-reaper",
+        "parameter /condor-annex/heartbeat",
+        "parameter /condor-annex/freeze",
+    ):
+        assert f"  {thing}\n" in listed
+    status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+
+
+def test_another_version_s_code_is_replaced(run: Run, client: Any) -> None:
+    run("setup", "-yes")
+    client("s3").put_object(Bucket=NAME, Key="reaper-old.zip", Body=b"old")
+    client("cloudformation").update_stack(
+        StackName=REAPER.stack,
+        TemplateBody=REAPER.template(),
+        Parameters=[{"ParameterKey": "Code", "ParameterValue": "reaper-old.zip"}],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    assert reaper_code(client) != reaper_sha256()
+    status, text = run("setup", "-yes")
+    assert (status, text.count(" updated;")) == (0, 1)
+    assert reaper_code(client) == reaper_sha256()
