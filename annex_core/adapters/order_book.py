@@ -45,7 +45,7 @@ class OrderBook:
             for annex in annexes:
                 rows = db.execute(
                     "SELECT id, annex, placed, placed_by, instances, slots, overrides FROM orders"
-                    " WHERE annex = ? AND placed >= ? ORDER BY placed, id",
+                    " WHERE annex = ? AND placed >= ? ORDER BY placed, rowid",
                     (annex.id, text(annex.started)),
                 ).fetchall()
                 found += [

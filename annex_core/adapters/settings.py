@@ -59,6 +59,8 @@ class Settings:
     """ANNEX_ADMINISTRATORS: the users who see everybody's annexes, beside root and condor."""
     version: str | None
     """Of the access point's own HTCondor, which machines of stock images install; None where it can't be told."""
+    default_route: str
+    """ANNEX_DEFAULT_ROUTE: the route of annexes that are created by hand; empty where it is not set."""
     log: LogSettings
 
 
@@ -87,6 +89,7 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
         credentials=credentials_path(configuration),
         administrators=knobs.words("ANNEX_ADMINISTRATORS") | {"root", "condor"},
         version=htcondor_version(configuration),
+        default_route=knobs.text("ANNEX_DEFAULT_ROUTE", ""),
         log=LogSettings(
             file=knobs.path("ANNEXD_LOG", knobs.under("LOG", "AnnexdLog")),
             max_bytes=knobs.size("MAX_ANNEXD_LOG", "10 Mb"),

@@ -19,7 +19,9 @@ from annex_core.errors import BadRequest, Refused, Unavailable
 
 LARGEST = 8 << 20
 """Bytes of a frame, header and body; a job ad with an attribute of 1 MB has room."""
-VERBS = frozenset({"wake", "translate", "update", "finalize", "cleanup", "status"})
+VERBS = frozenset(
+    {"wake", "translate", "update", "finalize", "cleanup", "status", "create", "extend", "end", "freeze", "thaw"}
+)
 
 _LENGTH = 4
 _GREETING = b"annex/1 "

@@ -1,7 +1,7 @@
 """condor_annex VERB: what operators and users type."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 HELP = """\
 condor_annex shows and checks annexes: machines from AWS that come for jobs, run them and go.
@@ -9,6 +9,17 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex status [NAME] [-owner USER] [-json]
         The annexes as the daemon knows them: your own; for administrators everybody's. With NAME, the fleets and
         machines of that annex as well. -json prints all there is, by schemas/status.json.
+    condor_annex create NAME [-instances N | -slots N] [-duration TIME | -until MOMENT] [-yes] [...]
+        Rent machines by hand, for a new annex or one that lives. It shows what they are and cost at most, and asks.
+    condor_annex extend NAME -duration TIME | -until MOMENT
+        Move the end of its lease, later or sooner.
+    condor_annex end NAME [-now]; condor_annex end -all [-now]
+        End it when its running jobs have ended, or now. off is another word for it. Jobs that wait begin no new one
+        until thaw.
+    condor_annex destroy NAME -verify
+        End it now, and wait until nothing of it is left; the exit status is 1 when something is.
+    condor_annex freeze NAME | -project NAME | -all; condor_annex thaw ...
+        Launch nothing for it, until thaw; what runs stays.
     condor_annex lint
         Check the routes in HTCondor's configuration, and the job router's hooks. Every error and warning is a line of
         its own; the exit status is 1 when there is an error.
@@ -45,6 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from annex_core.cli import status
 
             return status.run(rest)
+        case "create":
+            from annex_core.cli import create
+
+            return create.run(rest)
+        case "extend" | "end" | "destroy" | "freeze" | "thaw":
+            from annex_core.cli import steering
+
+            steer: Callable[[Sequence[str]], int] = getattr(steering, verb)
+            return steer(rest)
+        case "off":
+            from annex_core.cli import steering
+
+            return steering.end(rest, "off")
         case "lint":
             from annex_core.cli import lint
 

@@ -2,22 +2,19 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from annex_core.adapters import wire
+from annex_core.cli.asking_daemon import ask
 from annex_core.errors import AnnexError
 from annex_core.model.names import misnamed
-
-_DEADLINE_S = 10.0
+from annex_core.model.wording import counted
 
 _NUMBERS = 53
 """Characters that the table's numbers take when they are large."""
@@ -36,9 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     wanted = _parse(arguments)
     body = {"owner": wanted.owner} if wanted.owner else {}
     try:
-        answer = wire.ask(_socket(), "status", json.dumps(body).encode(), deadline_s=_DEADLINE_S)
-        known = json.loads(answer)
-    except (AnnexError, ValueError) as error:
+        known = ask("status", body)
+    except AnnexError as error:
         print(f"condor_annex status: {error}", file=sys.stderr)
         return 1
     if wanted.name:
@@ -69,6 +65,8 @@ def show(known: dict[str, Any], console: Console, *, details: bool) -> None:
         console.print("No annex has jobs or machines.")
     for annex in annexes:
         console.print(f"\n{annex['owner']}: {annex['status']}" if owners else f"\n{annex['status']}", markup=False)
+        if annex["frozen"]:
+            console.print(f"  frozen: {annex['frozen']}; nothing is launched for it", markup=False)
         if details:
             _details(annex, as_of, console)
             _died(annex, console)
@@ -110,6 +108,10 @@ def _details(annex: Annex, as_of: datetime | None, console: Console) -> None:
     facts += ["for pilots of another pool"] if annex["pilot"] else []
     if facts:
         console.print("  " + ", ".join(facts), markup=False)
+    for order in annex["orders"]:
+        wanted = counted(order["instances"], "machine") if order["instances"] else counted(order["slots"], "vCPU")
+        came = f"refused: {order['refused']}" if order["refused"] else f"{order['machines']} asked for or there"
+        console.print(f"  ordered by {order['by']}, {_age(order['placed'], as_of)} ago: {wanted}, {came}", markup=False)
     for fleet in annex["fleets"]:
         still = f", {fleet['open']} may still come" if fleet["open"] else ""
         text = f"  fleet {fleet['id']} {fleet['state']}, {fleet['fulfilled']:g} of {fleet['target']}{still}"
@@ -137,16 +139,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-owner", "--owner", metavar="USER", help="this user's annexes alone")
     parser.add_argument("-json", "--json", action="store_true", help="all there is, by schemas/status.json")
     return parser.parse_args(arguments)
-
-
-def _socket() -> Path:
-    """ANNEXD_SOCKET of the environment, as for the hooks, else of HTCondor's configuration."""
-    named = os.environ.get("ANNEXD_SOCKET")
-    if named:
-        return Path(named)
-    from annex_core.adapters.settings import socket_path
-
-    return socket_path()
 
 
 def _moment(text: str | None) -> datetime | None:

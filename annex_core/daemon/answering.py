@@ -6,7 +6,8 @@ from collections.abc import Callable, Container
 from datetime import datetime
 from typing import Any
 
-from annex_core.adapters.server import Call
+from annex_core.adapters.server import Call, Peer
+from annex_core.daemon.commanding import VERBS
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.errors import BadRequest, Refused
 from annex_core.model import jobad
@@ -21,6 +22,7 @@ class Answers:
         outlook: The sentence for an annex's jobs as last decided, or None.
         status: The answer to a status request for one owner's annexes, or for all (None); and whether an
             administrator asks.
+        command: Carries out what somebody asks by hand: the verb, its body, who asks; its answer.
         administrators: User names that see everybody's annexes.
         wake: Called when a hook has spoken: a cycle begins within a second.
     """
@@ -31,6 +33,7 @@ class Answers:
         hearsay: Hearsay,
         outlook: Callable[[AnnexKey], str | None],
         status: Callable[[str | None, bool], dict[str, Any]],
+        command: Callable[[str, bytes, Peer], dict[str, Any]],
         administrators: Container[str],
         wake: Callable[[], None],
         clock: Callable[[], datetime],
@@ -38,6 +41,7 @@ class Answers:
         self._hearsay = hearsay
         self._outlook = outlook
         self._status = status
+        self._command = command
         self._administrators = administrators
         self._wake = wake
         self._clock = clock
@@ -51,6 +55,8 @@ class Answers:
                 return b""
             case "status":
                 return self._answer_status(call)
+            case verb if verb in VERBS:
+                return json.dumps(self._command(verb, call.body, call.peer)).encode()
             case _:
                 return b""  # update, finalize and cleanup of a routed copy: the schedd tells the daemon all of it
 

@@ -33,6 +33,7 @@ from annex_core.adapters.slots import CollectorSlots
 from annex_core.adapters.tokens import CollectorTokens
 from annex_core.daemon.answering import Answers
 from annex_core.daemon.bell import Bell
+from annex_core.daemon.commanding import Commands
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.launching import Launcher, Site
@@ -148,10 +149,20 @@ class Daemon:
             hands=hands,
             clock=clock,
         )
+        commands = Commands(
+            standing=lambda: self._provisioner.standing,
+            journal=journal,
+            orders=orders,
+            administrators=chosen.administrators,
+            default_route=chosen.default_route,
+            wake=self._bell.ring,
+            clock=clock,
+        )
         answers = Answers(
             hearsay=hearsay,
             outlook=self._provisioner.outlook,
             status=lambda owner, administrator: status(self._provisioner.standing, owner, administrator=administrator),
+            command=commands,
             administrators=chosen.administrators,
             wake=self._bell.ring,
             clock=clock,

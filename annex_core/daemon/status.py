@@ -8,10 +8,11 @@ from typing import Any
 
 from annex_core.daemon.provisioner import Standing
 from annex_core.model import tags
-from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts
 from annex_core.model.names import AnnexKey, misnamed
+from annex_core.model.order import Order, filled, refusal
 from annex_core.model.plan import LaunchFleet, Outlook
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState
@@ -81,6 +82,9 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "pilot": False,
             "lease_ends": None,
             "ends_at_latest": None,
+            "frozen": _frozen(key, groups[0].project if groups else "", snapshot),
+            "ending": None,
+            "orders": [],
             "fleets": [],
             "instances": {"asked": 0, "pending": 0, "booting": 0, "joined": 0, "gone": 0, "list": []},
             "never_joined": [],
@@ -99,6 +103,9 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "pilot": annex.pilot,
         "lease_ends": stamp(annex.lease_ends),
         "ends_at_latest": stamp(annex.ends_at_latest),
+        "frozen": _frozen(key, annex.project, snapshot),
+        "ending": annex.ending,
+        "orders": [_order(order, annex, snapshot) for order in snapshot.orders if order.annex == annex.id],
         "fleets": _fleets(launches, view, held),
         "instances": {
             "asked": sum(launch.target for launch in launches),
@@ -111,6 +118,27 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "never_joined": [_death(death) for death in snapshot.deaths if death.annex == annex.id],
         "hourly_cost": _money(hourly(held)),
         "spent_estimate": _money(spent(known, snapshot.at)),
+    }
+
+
+def _frozen(key: AnnexKey, project: str, snapshot: Snapshot) -> str | None:
+    """What was frozen that it belongs to, and by whom."""
+    holding_it = [each for each in snapshot.freezes if each.holds(key, project)]
+    return f"{holding_it[0]} was frozen by {holding_it[0].by}" if holding_it else None
+
+
+def _order(order: Order, annex: Annex, snapshot: Snapshot) -> dict[str, Any]:
+    launches = [launch for launch in snapshot.launches if launch.order == order.id]
+    known = [each for each in snapshot.known if each.annex == annex.id]
+    return {
+        "id": order.id,
+        "placed": stamp(order.placed),
+        "by": order.by,
+        "instances": order.instances,
+        "slots": order.slots,
+        "machines": sum(count for _, count in filled(order, launches, known, annex)),
+        "answered": any(launch.state is LaunchState.REQUESTED for launch in launches),
+        "refused": refusal(order, launches),
     }
 
 

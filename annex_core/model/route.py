@@ -96,13 +96,10 @@ class Route:
     """Where fleet_config brings none."""
     fleet_config: Mapping[str, Any] | None = None
     """A Spot Fleet request configuration as AWS's console exports it."""
-    any_owner: bool = False
-    """The machines run everybody's jobs."""
 
 
 _AS_THEY_STAND = (
-    "region", "image", "key_name", "instance_profile", "user_data", "default_user_data", "fleet_config", "pilot",
-    "any_owner",
+    "image", "key_name", "instance_profile", "user_data", "default_user_data", "fleet_config", "pilot",
 )  # fmt: skip
 _LISTS = ("subnets", "security_groups", "instance_types")
 

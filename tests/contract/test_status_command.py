@@ -38,6 +38,9 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "pilot": False,
         "lease_ends": "2026-11-21T16:30:00Z",
         "ends_at_latest": "2026-11-22T08:30:00Z",
+        "frozen": None,
+        "ending": None,
+        "orders": [],
         "status": f"Annex {name}: 2 machines are on their way.",
         "jobs": {"idle": 12345, "running": 30, "held": 1},
         "fleets": [FLEET],
@@ -130,6 +133,16 @@ def test_fleets_and_machines_are_shown_when_asked_for() -> None:
 
     assert "sfr-1 active, 8 of 10, 2 may still come" in text
     assert "i-0123456789abcdef0  c7i.large      us-east-2a   booting" in text
+
+
+def test_orders_and_what_is_frozen_are_shown() -> None:
+    order = {"id": "o1", "placed": "2026-11-21T08:00:00Z", "by": "root", "instances": 5, "slots": None, "machines": 3}
+    some = [order | {"answered": True, "refused": None}, order | {"slots": 8, "instances": None, "refused": "no quota"}]
+    text = shown(answer(annex(orders=some, frozen="everything was frozen by root")), details=True)
+
+    assert "ordered by root, 30m ago: 5 machines, 3 asked for or there" in text
+    assert "ordered by root, 30m ago: 8 vCPUs, refused: no quota" in text
+    assert "frozen: everything was frozen by root; nothing is launched for it" in text
 
 
 def test_what_the_last_machines_that_never_joined_printed_is_shown_when_asked_for() -> None:

@@ -37,6 +37,7 @@ def answers(hearsay, woken):
         hearsay=hearsay,
         outlook=lambda key: "Annex blue: machines 2 booting." if key == ALICE else None,
         status=lambda owner, administrator: {"owner": owner, "administrator": administrator},
+        command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         administrators={"admin"},
         wake=lambda: woken.append(True),
         clock=lambda: NOW,
@@ -94,6 +95,11 @@ def test_a_user_who_asks_for_anothers_annexes_is_refused(answers):
 
 def test_an_administrator_is_shown_everybodys_annexes(answers):
     assert json.loads(answers(Call("status", b"{}", ADMIN_SPEAKS))) == {"owner": None, "administrator": True}
+
+
+@pytest.mark.parametrize("verb", ["create", "extend", "end", "freeze", "thaw"])
+def test_what_is_asked_by_hand_is_handed_on_with_who_asks(answers, verb):
+    assert json.loads(answers(Call(verb, b"{}", BOB_SPEAKS))) == {"verb": verb, "body": "{}", "by": "bob"}
 
 
 @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"owner": 5}'])

@@ -1,0 +1,162 @@
+"""condor_annex create: rent machines by hand; what they are and cost at most is shown before anything is asked for."""
+
+import argparse
+import base64
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from annex_core.cli.asking_aws import agreed
+from annex_core.cli.asking_daemon import ask
+from annex_core.cli.moments import duration_s, moment
+from annex_core.errors import AnnexError
+from annex_core.model.wording import counted
+
+_PATIENCE_S = 90.0
+"""Bundle, launch template and fleet request take seconds; a region that hangs is given up for now."""
+_PAUSE_S = 0.5
+_SAYS = "condor_annex create"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """1 when it was refused, not agreed to, or not answered by AWS in time; 2 when it makes no sense."""
+    wanted = vars(_parser().parse_args(arguments))
+    yes, wait = wanted.pop("yes"), not wanted.pop("no_wait")
+    document = {name: value for name, value in wanted.items() if value is not None}
+    if "tags" in document:
+        document["tags"] = dict(document["tags"])
+    if directory := document.pop("config_dir", None):
+        try:
+            document["config_files"] = _config_files(Path(directory))
+        except OSError as error:
+            print(f"{_SAYS}: -config-dir {directory}: {error.strerror}: {error.filename}", file=sys.stderr)
+            return 2
+    return place(document, yes=yes, wait=wait)
+
+
+def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
+    """
+    Show what would be rented, ask, order it, and wait for AWS's answer.
+
+    Args:
+        document: By `create` in schemas/request.json.
+        yes: Don't ask.
+        wait: False: come back as soon as it is ordered.
+
+    Returns:
+        0 when it was ordered and, if waited for, AWS took it; else 1.
+    """
+    try:
+        offered = ask("create", {**document, "dry_run": True})
+        if offered["refused"]:
+            print(f"{_SAYS}: {offered['refused']}", file=sys.stderr)
+            return 1
+        show(offered)
+        if not agreed("Rent them?", yes=yes):
+            print("Nothing was ordered.")
+            return 1
+        ordered = ask("create", document)
+        print(f"Ordered for annex {ordered['name']}; its id is {ordered['id']}.")
+        return _await(ordered) if wait else 0
+    except AnnexError as error:
+        print(f"{_SAYS}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{_SAYS}: interrupted; what was ordered stays ordered, condor_annex status tells", file=sys.stderr)
+        return 130
+
+
+def show(offered: Mapping[str, Any]) -> None:
+    """
+    Args:
+        offered: By `answers.create` in schemas/request.json.
+    """
+    left = datetime.fromisoformat(offered["lease_ends"]) - datetime.now(UTC)
+    hours, minutes = divmod(round(left.total_seconds() / 60), 60)
+    verb = "lives, and gets" if offered["lives"] else "would be made, with"
+    print(f"Annex {offered['name']} of {offered['owner']} {verb}")
+    print(f"  {counted(offered['how_many'], 'machine')} ({offered['market']}): {' or '.join(offered['what'])}")
+    print(f"  in {offered['region']}, by route {offered['route']}")
+    print(f"  until {offered['lease_ends']}, {hours}h{minutes:02} from now")
+    if offered["usd_at_most"] is None:
+        print("  at a price that is not known")
+    else:
+        print(f"  at most ${offered['usd_per_hour_at_most']} an hour, ${offered['usd_at_most']} in all")
+    for warning in offered["warnings"]:
+        print(f"  note: {warning}")
+
+
+def _await(ordered: Mapping[str, Any]) -> int:
+    ends = time.monotonic() + _PATIENCE_S
+    told = ""
+    while time.monotonic() < ends:
+        known = ask("status", {"owner": ordered["owner"]})["annexes"]
+        annex = next((each for each in known if each["name"] == ordered["name"]), None)
+        order = next((each for each in (annex or {}).get("orders", ()) if each["id"] == ordered["order"]), None)
+        if order and order["refused"]:
+            print(f"{_SAYS}: AWS refused it: {order['refused']}", file=sys.stderr)
+            return 1
+        if order and order["answered"]:
+            print(f"AWS has taken the request. condor_annex status {ordered['name']} follows the machines.")
+            return 0
+        told = annex["status"] if annex else told
+        time.sleep(_PAUSE_S)
+    print(f"{_SAYS}: AWS has not answered in {_PATIENCE_S:.0f} s; it stays ordered. {told}", file=sys.stderr)
+    return 1
+
+
+def _config_files(directory: Path) -> dict[str, str]:
+    return {
+        path.name: base64.b64encode(path.read_bytes()).decode()
+        for path in sorted(directory.iterdir())
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text}: it takes KEY=VALUE")
+    return key, value
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_SAYS, description="Rent machines for an annex, by hand; it shows what and at what price, and asks."
+    )
+
+    def option(name: str, **given: Any) -> None:
+        parser.add_argument(f"-{name}", f"--{name}", **given)
+
+    parser.add_argument("name", metavar="NAME", help="1 to 37 letters, digits and dashes; one that lives gets more")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("-instances", "--instances", type=int, metavar="N", help="machines; default: 1")
+    size.add_argument("-slots", "--slots", type=int, metavar="N", help="vCPUs")
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("-duration", "--duration", dest="lifetime_s", type=duration_s, metavar="TIME", help="90m, 8h")
+    until.add_argument("-until", "--until", dest="lease_ends", type=moment, metavar="MOMENT", help="2026-11-21 17:00")
+    option("idle", dest="idle_s", type=duration_s, metavar="TIME", help="a machine leaves after so long without a job")
+    option("route", metavar="NAME", help="default: ANNEX_DEFAULT_ROUTE, or the only one there is")
+    option("region", metavar="REGION", help="the only route in this region")
+    option("project", metavar="NAME", help="what it is paid by; default: the owner")
+    option("owner", metavar="USER", help="whose jobs it runs; others' are for administrators")
+    option("instance-types", dest="instance_types", type=_words, metavar="TYPES", help="with commas between them")
+    option("market", choices=("spot", "on-demand"))
+    option("tag", dest="tags", action="append", type=_tag, metavar="KEY=VALUE", help="again for each further one")
+    option("config-dir", dest="config_dir", metavar="DIR", help="files for the machines' HTCondor configuration")
+    option("image", metavar="AMI", help="for administrators, as all that follow")
+    option("subnets", type=_words, metavar="IDS")
+    option("security-groups", dest="security_groups", type=_words, metavar="IDS")
+    option("key-name", dest="key_name", metavar="NAME")
+    option("instance-profile", dest="instance_profile", metavar="NAME")
+    parser.add_argument("-yes", "--yes", action="store_true", help="don't ask")
+    parser.add_argument("-no-wait", "--no-wait", action="store_true", help="don't wait for AWS's answer")
+    return parser

@@ -1,0 +1,117 @@
+"""condor_annex extend, end, off, destroy, freeze and thaw: what is done to annexes that live."""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annex_core.cli.asking_aws import agreed
+from annex_core.cli.asking_daemon import ask
+from annex_core.cli.moments import duration_s, moment
+from annex_core.errors import AnnexError
+
+_GONE_WITHIN_S = 900.0
+_PAUSE_S = 2.0
+
+
+def extend(arguments: Sequence[str]) -> int:
+    parser = _parser("extend", "Move the end of an annex's lease, later or sooner.")
+    _add_annex(parser)
+    until = parser.add_mutually_exclusive_group(required=True)
+    until.add_argument("-duration", "--duration", dest="lifetime_s", type=duration_s, metavar="TIME", help="from now")
+    until.add_argument("-until", "--until", dest="lease_ends", type=moment, metavar="MOMENT", help="2026-11-21 17:00")
+    return _ask("extend", _said(parser.parse_args(arguments)))
+
+
+def end(arguments: Sequence[str], verb: str = "end") -> int:
+    parser = _parser(verb, "End an annex: when its running jobs have ended, or now.")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="NAME")
+    which.add_argument("-all", "--all", action="store_true", default=None, help="everybody's; for administrators")
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
+    parser.add_argument("-now", "--now", action="store_true", default=None, help="running jobs go back to the queue")
+    parser.add_argument("-yes", "--yes", action="store_true", help="don't ask before all are ended")
+    wanted = _said(parser.parse_args(arguments))
+    yes = wanted.pop("yes")
+    if wanted.get("all") and not agreed("End all annexes of everybody?", yes=yes):
+        return 1
+    return _ask("end", wanted, says=verb)
+
+
+def destroy(arguments: Sequence[str]) -> int:
+    """0 only when nothing of the annex is left."""
+    parser = _parser("destroy", "End an annex at once, and wait until AWS shows nothing of it any more.")
+    _add_annex(parser)
+    parser.add_argument("-verify", "--verify", action="store_true", help="what it does anyway")
+    wanted = _said(parser.parse_args(arguments))
+    wanted.pop("verify")
+    if status := _ask("end", {**wanted, "now": True}, says="destroy"):
+        return status
+    return _await_end(wanted)
+
+
+def _await_end(wanted: Mapping[str, Any]) -> int:
+    """The daemon forgets an annex when two listings of AWS's show no machine and no fleet of it."""
+    ends = time.monotonic() + _GONE_WITHIN_S
+    left: list[str] = []
+    try:
+        while time.monotonic() < ends:
+            known = ask("status", {"owner": wanted["owner"]} if "owner" in wanted else {})["annexes"]
+            its = [each for each in known if each["name"] == wanted["name"] and each["id"]]
+            if not its:
+                print(f"Nothing of annex {wanted['name']} is left.")
+                return 0
+            left = [each["id"] for each in its[0]["instances"]["list"] if each["state"] != "terminated"]
+            left += [each["id"] for each in its[0]["fleets"] if not each["state"].startswith("cancelled")]
+            time.sleep(_PAUSE_S)
+    except AnnexError as error:
+        print(f"condor_annex destroy: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ncondor_annex destroy: interrupted; it ends all the same", file=sys.stderr)
+        return 130
+    print(f"condor_annex destroy: this is left: {', '.join(left) or 'its record'}", file=sys.stderr)
+    return 1
+
+
+def freeze(arguments: Sequence[str], verb: str = "freeze") -> int:
+    parser = _parser(verb, "Launch nothing for one annex, a project or all, until thaw; what runs stays.")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="NAME")
+    which.add_argument("-annex", "--annex", dest="name_too", metavar="NAME")
+    which.add_argument("-project", "--project", metavar="NAME", help="for administrators")
+    which.add_argument("-all", "--all", action="store_true", default=None, help="for administrators")
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose annex; others' are for administrators")
+    wanted = _said(parser.parse_args(arguments))
+    if "name_too" in wanted:
+        wanted["name"] = wanted.pop("name_too")
+    return _ask(verb, wanted)
+
+
+def thaw(arguments: Sequence[str]) -> int:
+    return freeze(arguments, "thaw")
+
+
+def _parser(verb: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"condor_annex {verb}", description=description, allow_abbrev=False)
+
+
+def _add_annex(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
+
+
+def _said(wanted: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in vars(wanted).items() if value is not None}
+
+
+def _ask(verb: str, document: Mapping[str, Any], says: str = "") -> int:
+    try:
+        answer = ask(verb, document)
+    except AnnexError as error:
+        print(f"condor_annex {says or verb}: {error}", file=sys.stderr)
+        return 1
+    for sentence in answer["done"]:
+        print(f"{sentence[:1].upper()}{sentence[1:]}.")
+    return 0

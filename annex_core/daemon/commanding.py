@@ -1,0 +1,325 @@
+"""
+What people ask of annexes by hand: create, extend, end, freeze, thaw.
+
+Answered at once from the last snapshot and the journal; the cycle that is woken does what was decided. Users reach
+their own annexes, administrators all.
+"""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from annex_core.adapters.journal import Journal
+from annex_core.adapters.order_book import OrderBook
+from annex_core.adapters.schemas import schema
+from annex_core.adapters.server import Peer
+from annex_core.daemon.provisioner import Standing
+from annex_core.errors import BadRequest, Refused
+from annex_core.model.annex import Annex, Ending
+from annex_core.model.names import AnnexKey, misnamed
+from annex_core.model.order import Frozen, Order, Scope
+from annex_core.model.route import EVERYBODY, Route
+from annex_core.model.snapshot import Snapshot
+from annex_core.model.tags import stamp
+from annex_core.model.wording import clause
+from annex_core.planner.commands import (
+    Quote,
+    begun,
+    extended,
+    joined,
+    lease,
+    of_an_order,
+    quote,
+)
+
+VERBS = ("create", "extend", "end", "freeze", "thaw")
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Whoever asks, by the kernel's word."""
+
+    name: str
+    administrator: bool
+
+    def key(self, asked: Mapping[str, Any]) -> AnnexKey:
+        """
+        Raises:
+            Refused: It is another's annex.
+        """
+        owner = asked.get("owner") or self.name
+        if owner != self.name and not self.administrator:
+            raise Refused(f"only an administrator may do that to an annex of {owner}")
+        return AnnexKey(owner, asked["name"])
+
+
+class Commands:
+    """
+    Args:
+        standing: What the last cycle saw and decided.
+        default_route: ANNEX_DEFAULT_ROUTE, empty where it is not set.
+        wake: A cycle begins within a second.
+    """
+
+    def __init__(
+        self,
+        *,
+        standing: Callable[[], Standing | None],
+        journal: Journal,
+        orders: OrderBook,
+        administrators: Container[str],
+        default_route: str,
+        wake: Callable[[], None],
+        clock: Callable[[], datetime],
+        unique: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._standing = standing
+        self._journal = journal
+        self._orders = orders
+        self._administrators = administrators
+        self._default_route = default_route
+        self._wake = wake
+        self._clock = clock
+        self._unique = unique
+        self._schema = schema("request")
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, verb: str, body: bytes, peer: Peer) -> dict[str, Any]:
+        """
+        Raises:
+            Refused: The sentence says why; nothing was changed.
+        """
+        asked = self._read(verb, body)
+        if peer.name is None:
+            raise Refused(f"uid {peer.uid} has no user name on this machine")
+        asker = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators)
+        with self._one_at_a_time:  # of two creates the second is quoted beside the first one's order
+            return self._carry_out(verb, asked, asker)
+
+    def _carry_out(self, verb: str, asked: dict[str, Any], asker: Asker) -> dict[str, Any]:
+        match verb:
+            case "create":
+                return self._create(asked, asker)
+            case "extend":
+                done = [self._extend(asked, asker)]
+            case "end":
+                done = self._end(asked, asker)
+            case "freeze":
+                freeze = self._frozen(asked, asker)
+                self._orders.freeze([freeze])
+                done = [f"{freeze} is frozen: nothing is launched for it, and what runs stays"]
+            case _:
+                done = [self._thaw(self._frozen(asked, asker))]
+        self._wake()
+        return {"done": done}
+
+    def _read(self, verb: str, body: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(body)
+        except ValueError as error:
+            raise BadRequest(f"{verb}: its body is no JSON: {error}") from error
+        name = asked.get("name") if isinstance(asked, dict) else None
+        if isinstance(name, str) and (wrong := misnamed(name)):
+            raise BadRequest(wrong)
+        validator = Draft202012Validator({"$ref": f"#/$defs/{verb}", "$defs": self._schema["$defs"]})
+        if found := best_match(validator.iter_errors(asked)):
+            where = ".".join(str(each) for each in found.absolute_path)
+            raise BadRequest(f"{verb}: {f'{where}: ' if where else ''}{found.message[:300]}")
+        read: dict[str, Any] = asked
+        return read
+
+    def _snapshot(self) -> Snapshot:
+        """The last one, with what the journal has learned since."""
+        standing = self._standing()
+        if standing is None:
+            raise Refused("condor_annexd has only just started; ask again in a minute")
+        living = self._journal.annexes()
+        return replace(
+            standing.snapshot,
+            annexes={annex.key: annex for annex in living},
+            launches=self._journal.launches(living),
+            orders=self._orders.orders(living),
+            freezes=self._orders.freezes(),
+        )
+
+    # More machines.
+
+    def _create(self, asked: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
+        key, snapshot, now = asker.key(asked), self._snapshot(), self._clock()
+        if "fleet_config" in asked:
+            raise Refused("Spot Fleet configurations can't be launched yet; say -instance-types, -image and the like")
+        if key.owner == "root" and not asked.get("pilot"):
+            raise Refused("root has no jobs, and an annex runs its owner's jobs alone; say whose it is with -owner")
+        if asked.get("any_owner"):
+            raise Refused(
+                "an annex runs its owner's jobs alone, for jobs of others are never sent to it; make one for each owner"
+            )
+        lives = snapshot.annexes.get(key)
+        route = self._route(asked, snapshot, lives)
+        _check_rights(asked, asker, route, self._schema["administrators"])
+        if not {EVERYBODY, key.owner} & {*route.owners}:
+            raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
+        warnings: list[str] = []
+        if lives:
+            warnings += joined(lives, asked)
+            annex = self._longer(lives, asked, snapshot, now, warnings)
+        else:
+            annex = begun(key, asked, route, snapshot, now, project=asked.get("project", key.owner))
+        order = Order(
+            id=self._unique(),
+            annex=annex.id,
+            placed=now,
+            by=asker.name,
+            instances=asked.get("instances", None if "slots" in asked else 1),
+            slots=asked.get("slots"),
+            overrides=of_an_order(asked),
+        )
+        offered = quote(annex, order, snapshot)
+        if not asked.get("dry_run"):
+            if offered.reason:
+                raise Refused(f"nothing was ordered for annex {key.name}: {clause(offered.reason)}")
+            self._orders.place(annex, order)
+            if lives and annex != lives:
+                self._orders.keep_lease(annex)
+            self._wake()
+        return _answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
+
+    def _route(self, asked: Mapping[str, Any], snapshot: Snapshot, lives: Annex | None) -> Route:
+        name = asked.get("route") or (lives.route if lives else self._default_route)
+        fitting = {
+            each.name: each for each in snapshot.routes.values() if asked.get("region", each.region) == each.region
+        }
+        if not name:
+            if len(fitting) == 1:
+                return next(iter(fitting.values()))
+            there = f" in {asked['region']}" if "region" in asked else ""
+            if not fitting:
+                raise Refused(f"there is no annex route{there} in force; condor_annex lint says more")
+            raise Refused(f"say which route: {', '.join(sorted(fitting))}")
+        if lives and name != lives.route:
+            raise Refused(f"annex {lives.key.name} lives, and was made by route {lives.route}; take another name")
+        if name in snapshot.refused_routes and name not in snapshot.routes:
+            raise Refused(f"route {name} can't be used ({clause(snapshot.refused_routes[name])})")
+        if name not in snapshot.routes:
+            raise Refused(f"there is no route {name}; there is {', '.join(sorted(snapshot.routes)) or 'none'}")
+        if name not in fitting:
+            raise Refused(f"route {name} is in {snapshot.routes[name].region}, not in {asked['region']}")
+        return snapshot.routes[name]
+
+    def _longer(
+        self, lives: Annex, asked: Mapping[str, Any], snapshot: Snapshot, now: datetime, warnings: list[str]
+    ) -> Annex:
+        """The annex with the lease that a further create asks for, if that is a later one."""
+        if lives.ending:
+            raise Refused(f"annex {lives.key.name} is being ended; wait until it is gone")
+        until = lease(asked, now)
+        if until is None or until == lives.lease_ends:
+            return lives
+        if until < lives.lease_ends:
+            warnings.append(f"annex {lives.key.name} lives, and its lease ends at {stamp(lives.lease_ends)} as before")
+            return lives
+        return extended(lives, until, snapshot, now)
+
+    # What there is.
+
+    def _living(self, asked: Mapping[str, Any], asker: Asker, snapshot: Snapshot) -> Annex:
+        key = asker.key(asked)
+        if key not in snapshot.annexes:
+            raise Refused(f"{key.owner} has no annex {key.name}")
+        return snapshot.annexes[key]
+
+    def _extend(self, asked: Mapping[str, Any], asker: Asker) -> str:
+        snapshot, now = self._snapshot(), self._clock()
+        annex = self._living(asked, asker, snapshot)
+        until = lease(asked, now)
+        if until is None:
+            raise BadRequest("extend: say until when")
+        changed = extended(annex, until, snapshot, now)
+        self._orders.keep_lease(changed)
+        sentence = f"the lease of annex {annex.key.name} ends at {stamp(changed.lease_ends)}"
+        if changed.ends_at_latest != annex.ends_at_latest:
+            sentence += f"; machines that it has now end at {stamp(annex.ends_at_latest)}, and others take their place"
+        return sentence
+
+    def _end(self, asked: Mapping[str, Any], asker: Asker) -> list[str]:
+        snapshot, now = self._snapshot(), self._clock()
+        how = Ending.NOW if asked.get("now") else Ending.DRAIN
+        if "name" in asked:
+            annexes = [self._living(asked, asker, snapshot)]
+        elif asker.administrator:
+            annexes = list(snapshot.annexes.values())
+        else:
+            raise Refused("only an administrator may end everybody's annexes")
+        freezes = [
+            Frozen(Scope.ANNEX, each.key.owner, each.key.name, now, asker.name, after_end=True) for each in annexes
+        ]
+        self._orders.end(annexes, how, freezes, now)
+        what = "is ended at once" if how is Ending.NOW else "gets no new job and ends when its running jobs have"
+        return [f"annex {each.key.name} of {each.key.owner} {what}" for each in annexes] or ["no annex lives"]
+
+    def _frozen(self, asked: Mapping[str, Any], asker: Asker) -> Frozen:
+        since, by = self._clock(), asker.name
+        if "name" in asked:
+            key = asker.key(asked)
+            return Frozen(Scope.ANNEX, key.owner, key.name, since, by)
+        if not asker.administrator:
+            raise Refused("only an administrator may freeze or thaw more than an annex of their own")
+        if "project" in asked:
+            return Frozen(Scope.PROJECT, name=asked["project"], since=since, by=by)
+        return Frozen(Scope.ALL, since=since, by=by)
+
+    def _thaw(self, freeze: Frozen) -> str:
+        if freeze not in self._orders.freezes():
+            raise Refused(f"{freeze} is not frozen; condor_annex status names what is")
+        self._orders.thaw([freeze])
+        return f"{freeze} is frozen no more"
+
+
+def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route, reserved: Container[str]) -> None:
+    """
+    Raises:
+        Refused: It decides what an administrator decides, or takes a type that the route doesn't allow.
+    """
+    if asker.administrator:
+        return
+    idle = {name for name in ("pilot", "any_owner") if asked.get(name) == getattr(route, name, False)}
+    if taken := sorted(name for name in asked.keys() - idle if name in reserved):
+        raise Refused(f"only an administrator may say {', '.join(taken)}; route {route.name} does for everybody else")
+    if others := sorted({*asked.get("instance_types", ())} - {*route.instance_types}):
+        raise Refused(
+            f"route {route.name} doesn't allow {', '.join(others)}; it allows {', '.join(route.instance_types)}"
+        )
+
+
+def _answer(
+    annex: Annex, order: Order, offered: Quote, now: datetime, warnings: list[str], *, lives: bool, dry: bool
+) -> dict[str, Any]:
+    def money(amount: Decimal | None) -> str | None:
+        return None if amount is None else f"{amount.quantize(_CENT):f}"
+
+    return {
+        "id": annex.id,
+        "owner": annex.key.owner,
+        "name": annex.key.name,
+        "order": None if dry else order.id,
+        "route": annex.route,
+        "region": annex.region,
+        "market": str(offered.launches[0].route.market) if offered.launches else "",
+        "what": list(offered.types),
+        "how_many": offered.machines,
+        "lease_ends": stamp(annex.lease_ends),
+        "lives": lives,
+        "usd_per_hour_at_most": money(offered.hourly),
+        "usd_at_most": money(offered.total(annex, now)),
+        "warnings": warnings,
+        "refused": offered.reason,
+    }
