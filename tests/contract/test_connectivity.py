@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,12 @@ from annex_core.connectivity import advice, probe
 from annex_core.connectivity.addresses import Address
 from annex_core.connectivity.probe import Answer, Verdict
 
-Listener = Callable[[bytes | None], int]
+Listener = Callable[..., int]
 
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """listener(ANSWER) -> the port of one who reads a little, says that and closes; None: says nothing at all."""
+    """listener(ANSWER, HOST) -> the port of one who reads a little, says that and closes; None: says nothing at all."""
     stop = threading.Event()
     open_ones: list[tuple[socket.socket, threading.Thread]] = []
 
@@ -30,8 +31,9 @@ def listener() -> Iterator[Listener]:
             else:
                 connection.sendall(says)
 
-    def start(says: bytes | None) -> int:
-        server = socket.create_server(("127.0.0.1", 0))
+    def start(says: bytes | None, host: str = "127.0.0.1") -> int:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        server = socket.create_server((host, 0), family=family)
         thread = threading.Thread(target=serve, args=(server, says))
         thread.start()
         open_ones.append((server, thread))
@@ -59,6 +61,12 @@ COLLECTOR = ad('TrustDomain = "pool.test"', 'RemoteVersion = "$CondorVersion: 23
 def test_the_pools_collector_is_known_by_its_trust_domain(listener: Listener) -> None:
     answer = ask(listener(COLLECTOR))
     assert (answer.verdict, answer.version) == (Verdict.COLLECTOR, "23.9.6")
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this kernel has no IPv6")
+def test_an_ipv6_address_is_asked_as_any_other(listener: Listener) -> None:
+    answer = ask(listener(COLLECTOR, "::1"), host="::1")
+    assert (answer.verdict, answer.reached) == (Verdict.COLLECTOR, "::1")
 
 
 def test_another_pools_is_not_it(listener: Listener) -> None:
