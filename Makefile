@@ -79,7 +79,7 @@ $(VENV)/ready: pyproject.toml
 	  echo "installing python3-venv from Debian"; \
 	  apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-venv >/dev/null && \
 	  $(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[rehearsal,test]'
+	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[rehearsal,replay,test]'
 	@$(BIN)/python -m venv $(VENV)/scheduler # with a botocore of its own, older than ours
 	@$(VENV)/scheduler/bin/pip install -qq --disable-pip-version-check 'ministack>=1.5,<2' boto3
 	@touch $@

@@ -28,7 +28,7 @@ OPTIONS = {
 """Option, without its dash: submit command, what its value is, help."""
 
 FLAGS = {
-    "annex-on-demand": ("annex_on_demand", "no Spot instances (refused: not to be had yet)"),
+    "annex-on-demand": ("annex_on_demand", "no Spot instances; the route has to buy on-demand ones"),
     "annex-never": ("annex_never", "these jobs must never go to a cloud"),
 }
 """Options without a value: the command becomes True."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, exp
 from annex_core.bundle.build import USER_DATA_LIMIT
 from annex_core.model import duration
 from annex_core.model.hardware import InstanceType
-from annex_core.model.route import Market, Route
+from annex_core.model.route import FleetApi, Market, Route
 
 FIELDS = {
     "AnnexRegion": "region",
@@ -27,6 +28,7 @@ FIELDS = {
     "AnnexFleetRole": "fleet_role",
     "AnnexEndpoint": "endpoint",
     "AnnexMarket": "market",
+    "AnnexFleetApi": "fleet_api",
     "AnnexAllocationStrategy": "allocation_strategy",
     "AnnexFulfilWithin": "fulfil_within",
     "AnnexGrowInterval": "grow_interval",
@@ -52,6 +54,8 @@ FIELDS = {
     "AnnexReaper": "reaper",
 }
 """The field of Route that each macro of schemas/route.json fills."""
+
+_ENUMS: Mapping[str, type[StrEnum]] = {"AnnexMarket": Market, "AnnexFleetApi": FleetApi}
 
 _LIMITS = {
     "MaxJobs": ("JOB_ROUTER_DEFAULT_MAX_JOBS_PER_ROUTE", 100),
@@ -187,8 +191,8 @@ class Checker:
     def _field(self, macro: str, value: Any) -> Any:
         """A checked value in the type that Route has."""
         shape = self._shapes[macro]
-        if macro == "AnnexMarket":
-            return Market(value)
+        if macro in _ENUMS:
+            return _ENUMS[macro](value)
         if shape["type"] == "number":
             return Decimal(value)
         if shape["type"] == "array":

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from annex_core.adapters.journal import Journal
@@ -9,7 +10,6 @@ from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.annex import KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.snapshot import RegionView, Snapshot
-from annex_core.model.supply import Fleet
 from annex_core.model.wording import clause
 from annex_core.planner.strangers import SETTLED
 from annex_core.ports import Launched
@@ -41,17 +41,17 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     again = []
     wanted = {annex.id for annex in snapshot.annexes.values() if annex.lease_ends > snapshot.at and not annex.ending}
     for launch in snapshot.launches:
-        if launch.state in UNDONE and (fleet := _shown(launch, snapshot)):
-            log.warning("fleet %s was given up as %s, and AWS shows it", fleet.id, launch.state)
-            journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet.id)
+        if launch.state in UNDONE and (shown := _shown(launch, snapshot)):
+            log.warning("%s was given up as %s, and AWS shows it", shown, launch.state)
+            journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
     for launch, document in journal.unanswered():
         if launch.annex in launching or launch.region not in snapshot.regions:
             continue
         age = snapshot.at - launch.intended
-        if fleet := _shown(launch, snapshot):
-            log.info("fleet %s answers for client token %s", fleet.id, launch.token)
-            journal.settle(launch.token, LaunchState.REQUESTED, fleet=fleet.id)
+        if shown := _shown(launch, snapshot):
+            log.info("%s answers for client token %s", shown, launch.token)
+            journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
         elif age < RESEND_FOR and launch.annex in wanted:
             again.append((launch, document))
@@ -62,9 +62,22 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     return settled, again
 
 
-def _shown(launch: Launch, snapshot: Snapshot) -> Fleet | None:
+@dataclass(frozen=True)
+class _Shown:
+    """What of a launch AWS lists: its fleet request, or where there is none or none is listed, a machine."""
+
+    id: str
+    fleet: str | None
+
+    def __str__(self) -> str:
+        return f"fleet {self.fleet}" if self.fleet else f"instance {self.id}"
+
+
+def _shown(launch: Launch, snapshot: Snapshot) -> _Shown | None:
     view = snapshot.regions.get(launch.region, RegionView())
-    return next((fleet for fleet in view.fleets if fleet.live and fleet.client_token == launch.token), None)
+    fleets = (_Shown(each.id, each.id) for each in view.fleets if each.live and each.client_token == launch.token)
+    machines = (_Shown(each.id, each.fleet) for each in view.instances if each.client_token == launch.token)
+    return next(fleets, None) or next(machines, None)
 
 
 def send(journal: Journal, regions: Regions, launch: Launch, document: str, now: datetime) -> None:

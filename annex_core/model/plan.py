@@ -38,6 +38,8 @@ class LaunchFleet:
             types=self.types,
             hourly_ceiling=self.hourly_ceiling,
             intended=at,
+            api=self.route.api,
+            market=self.route.market,
             order=self.order,
             ends_at_latest=self.annex.ends_at_latest,
         )

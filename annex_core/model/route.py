@@ -97,6 +97,11 @@ class Route:
     fleet_config: Mapping[str, Any] | None = None
     """A Spot Fleet request configuration as AWS's console exports it."""
 
+    @property
+    def api(self) -> FleetApi:
+        """The call that asks for its instances: a Spot Fleet brings no on-demand ones but beside others."""
+        return self.fleet_api if self.market is Market.SPOT else FleetApi.EC2_FLEET
+
 
 _AS_THEY_STAND = (
     "image", "key_name", "instance_profile", "user_data", "default_user_data", "fleet_config", "pilot",

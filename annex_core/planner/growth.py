@@ -111,8 +111,8 @@ def _hold(
         return frozen
     if not {EVERYBODY, annex.key.owner} & {*route.owners}:
         return f"route {route.name} is not open to {annex.key.owner}; its administrator lists who may use it"
-    if any(group.wishes.on_demand for group in groups) or route.market is not Market.SPOT:
-        return "on-demand machines can't be had yet, only Spot ones"
+    if route.market is Market.SPOT and any(group.wishes.on_demand for group in groups):
+        return f"they ask for on-demand machines (annex_on_demand), and route {route.name} buys Spot ones"
     if annex.region in snapshot.frozen:
         return snapshot.frozen[annex.region]
     if why := unsafe(annex, route, snapshot):
@@ -142,6 +142,8 @@ def _hold(
     if newest and not fresh and snapshot.at - newest.intended < route.grow_interval:
         if newest.state is LaunchState.REFUSED:
             return f"AWS refused the last request ({clause(newest.reason or '')}); the next try comes soon"
+        if newest.reason:
+            return f"AWS gave less than was asked for ({clause(newest.reason)}); the next try comes soon"
         return "more are asked for step by step"
     return None
 

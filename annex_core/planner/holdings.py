@@ -58,7 +58,8 @@ def attribute(
     """
     Say which launch each instance came of.
 
-    By the fleet that AWS's own tag names; until that tag is there, minutes after boot, it is a guess: the oldest
+    By the client token in its tags, which what comes of EC2 Fleet and RunInstances carries; by the fleet that AWS's own
+    tag names; until that tag is there, minutes after boot, it is a guess: the oldest
     launch of the same annex and type that was intended before the instance began and has brought less than it asked
     for, one that is still open before one that was given up.
 
@@ -79,7 +80,7 @@ def attribute(
     found: dict[str, Launch | None] = {}
     for instance in sorted(instances, key=lambda each: (each.launched, each.id)):
         before = seen[instance.id].token if instance.id in seen else None
-        launch = by_fleet.get(instance.fleet) if instance.fleet else None
+        launch = by_token.get(instance.client_token or "") or by_fleet.get(instance.fleet or "")
         if launch is None and before:
             launch = by_token.get(before)
         elif launch is None:

@@ -291,7 +291,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "a budget that is no number": ("annex_name = blue\nannex_budget = nan", "more than 0 and at most 1000000"),
     "a budget without end": ("annex_name = blue\n+AnnexBudget = real(\"INF\")", "annex_budget must be"),
     "types that are none": ("annex_name = blue\nannex_instance_types = big", "annex_instance_types must be"),
-    "machines on demand": ("annex_name = blue\nannex_on_demand = True", "only Spot ones"),
+    "neither a market nor the other": ("annex_name = blue\nannex_on_demand = perhaps", "must be True or False"),
     "both never and now": ("annex_name = blue\nannex_never = True", "exclude each other"),
     "another universe": ("annex_name = blue\nuniverse = local", "vanilla, container and docker"),
     "a factory whose name is bad": ("annex_name = a_b\nmax_materialize = 1", NAME),

@@ -8,14 +8,16 @@ import pytest
 
 from annex_core.adapters.journal import Journal
 from annex_core.daemon.hands import Errand
-from annex_core.daemon.recovery import RESEND_FOR
+from annex_core.daemon.recovery import RESEND_FOR, recover
 from annex_core.errors import JournalBroken, NotPermitted, Refused
 from annex_core.model.annex import LaunchState
+from annex_core.model.route import FleetApi
+from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import OpenRequest
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import Hangs
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import NOW, REGION, ROUTE, annex, group, instance, launch
+from tests.unit.world import NOW, REGION, ROUTE, annex, group, instance, launch, living
 
 MINUTE = timedelta(minutes=1)
 
@@ -196,4 +198,17 @@ def test_a_commit_that_failed_does_not_lock_the_journal(tmp_path):
     with pytest.raises(JournalBroken):
         journal.begin(annex(started=NOW))
     assert journal.annexes() == ()
+    journal.close()
+
+
+def test_an_instant_fleet_whose_answer_was_lost_is_found_by_the_token_on_its_machines(tmp_path):
+    journal = Journal(tmp_path / "journal.db")
+    asked = launch("t1", api=FleetApi.EC2_FLEET, state=LaunchState.INTENDED, fleet=None)
+    journal.begin(annex())
+    journal.intend(asked, "{}")
+    view = RegionView(instances=[instance(client_token="t1", fleet="fleet-1")])
+    settled, again = recover(journal, living(at=view, launches=[asked]), set())
+    assert (settled, again) == (True, [])
+    (found,) = journal.launches([annex()])
+    assert (found.state, found.fleet) == (LaunchState.REQUESTED, "fleet-1")
     journal.close()
