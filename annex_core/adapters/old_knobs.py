@@ -2,7 +2,9 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import htcondor2
 
 from annex_core.errors import Unavailable
 from annex_core.legacy.knobs import Knob, Knobs
@@ -33,6 +35,12 @@ def old_knobs() -> Knobs:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"condor_config_val does not answer: {error}") from error
     return Knobs({knob.name.lower(): knob for knob in set_in(done.stdout)})
+
+
+def central_managers(configuration: Mapping[str, str] = htcondor2.param) -> frozenset[str]:
+    """Hosts that this pool's own central manager, or this machine, goes by, in lower case and without a port."""
+    said = " ".join(str(configuration.get(name) or "") for name in ("COLLECTOR_HOST", "CONDOR_HOST", "FULL_HOSTNAME"))
+    return frozenset(word.partition(":")[0].lower() for word in re.split(r"[,\s]+", said) if word)
 
 
 def set_in(answer: str) -> Iterator[Knob]:

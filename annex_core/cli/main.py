@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from annex_core.legacy.reading import is_old
+
 HELP = """\
 condor_annex shows and checks annexes: machines from AWS that come for jobs, run them and go.
 
@@ -39,6 +41,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex replay [-since 30d] [-route R ...] [-policy P ...] [-plot NAME] [-json] [FILE]
         What a history would have cost and waited: condor_history's output, job_queue.log or SWF; without FILE the
         schedd's own. Policies to compare with: fixed:N, feedback:N, idle:N, oracle, all.
+    condor_annex -annex-name NAME -count N ...; condor_annex --project-id ID ...
+        The command lines of the withdrawn condor_annex, and of the script before it, option by option as
+        docs/old-options.md says.
 
 Jobs ask for an annex in their submit file: annex_name = NAME.
 """
@@ -50,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when the verb found something wrong or got no answer; 2 when the command line makes no sense.
     """
     verb, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["-help"]
+    # Both tools have these; only the withdrawn one's options say which service and with whose keys.
+    old_setup = verb.startswith("-") and any(word.startswith("-aws-") for word in rest)
     # Each verb's imports are its own: status has no need of what lint loads, and neither needs boto3.
     match verb:
         case "status":
-            from annex_core.cli import status
+            from annex_core.cli import old_options, status
+
+            if old_options.is_condor_status(rest):
+                return old_options.run([verb, *rest])
 
             return status.run(rest)
         case "create":
@@ -77,11 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from annex_core.cli import check_connectivity
 
             return check_connectivity.run(rest)
-        case "setup" | "-setup":
+        case "setup" | "-setup" if not old_setup:
             from annex_core.cli import setup
 
             return setup.run(rest)
-        case "check-setup" | "-check-setup":
+        case "check-setup" | "-check-setup" if not old_setup:
             from annex_core.cli import check_setup
 
             return check_setup.run(rest)
@@ -100,6 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "help" | "-h" | "-help" | "--help":
             print(HELP, end="")
             return 0
+        case _ if is_old([verb]):
+            from annex_core.cli import old_options
+
+            return old_options.run([verb, *rest])
         case _:
             print(f"condor_annex: there is no verb {verb}; condor_annex -help lists them", file=sys.stderr)
             return 2

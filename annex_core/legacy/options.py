@@ -109,7 +109,7 @@ ANNEX = (
     _annex("count", 5, ("NUMBER",), "On-demand machines."),
     _annex("aws-spot-fleet", 14, (), "Spot machines, which is what -slots means by itself."),
     _annex("aws-on-demand", 13, (), "On-demand machines, which is what -count means by itself."),
-    _annex("help", 1, (), "All verbs, and where this table is."),
+    _annex("help", 1, (), "The verbs, and where this table is."),
     _annex("check-setup", 11, (), "The verb check-setup."),
     _annex("request-id", 7, ("ID",), "Refused: it belongs to HTCondor's HPC annexes; leave it out."),
     _annex(
@@ -119,7 +119,7 @@ ANNEX = (
         "The verb setup. Behind it FROM INSTANCE, or the two key files; and AWS's own CloudFormation URL at most.",
     ),
     _annex("status", 6, (), "The verb status."),
-    _annex("classads", 7, (), "With -status: an ad for each annex, in the old form."),
+    _annex("classads", 7, (), "With -status: an ad for each annex, as condor_status -long prints one."),
     _annex("yes", 3, (), "Ask nothing."),
 )
 
