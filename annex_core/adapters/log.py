@@ -1,4 +1,4 @@
-"""The daemon's log, in the style of HTCondor's own: one line a message, put aside when it has grown."""
+"""The daemon's logs, in the style of HTCondor's own: one line a message, put aside when they have grown."""
 
 import logging
 import re
@@ -21,10 +21,10 @@ def start(chosen: LogSettings) -> None:
     Raises:
         OSError: The file can't be opened; the log before it stays.
     """
-    handler = _Handler(chosen)
+    handler = LogFile(chosen)
     handler.setFormatter(_Formatter())
     root = logging.getLogger()
-    for before in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
+    for before in [handler for handler in root.handlers if isinstance(handler, LogFile)]:
         root.removeHandler(before)
         before.close()
     root.addHandler(handler)
@@ -44,7 +44,7 @@ class _Formatter(logging.Formatter):
         return f"{at:%m/%d/%y %H:%M:%S} {level}" + text.replace("\n", "\n    ")
 
 
-class _Handler(RotatingFileHandler):
+class LogFile(RotatingFileHandler):
     """The old file becomes FILE.old, or FILE.<when> where more than one is kept."""
 
     def __init__(self, chosen: LogSettings) -> None:

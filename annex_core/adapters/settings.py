@@ -18,13 +18,14 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 @dataclass(frozen=True)
 class LogSettings:
+    """Of ANNEXD_LOG, or of ANNEX_AUDIT_LOG."""
+
     file: Path
-    """ANNEXD_LOG."""
     max_bytes: int
-    """MAX_ANNEXD_LOG, after which the file is put aside; 0: never."""
+    """MAX_<log>, after which the file is put aside; 0: never."""
     keep: int
-    """MAX_NUM_ANNEXD_LOG, files put aside."""
-    full: bool
+    """MAX_NUM_<log>, files put aside."""
+    full: bool = False
     """ANNEXD_DEBUG names D_FULLDEBUG or D_ALL."""
 
 
@@ -62,6 +63,7 @@ class Settings:
     default_route: str
     """ANNEX_DEFAULT_ROUTE: the route of annexes that are created by hand; empty where it is not set."""
     log: LogSettings
+    audit: LogSettings
 
 
 def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
@@ -95,6 +97,11 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
             max_bytes=knobs.size("MAX_ANNEXD_LOG", "10 Mb"),
             keep=knobs.count("MAX_NUM_ANNEXD_LOG", "1"),
             full=bool(knobs.words("ANNEXD_DEBUG") & {"D_FULLDEBUG", "D_ALL"}),
+        ),
+        audit=LogSettings(
+            file=knobs.path("ANNEX_AUDIT_LOG", knobs.under("LOG", "AnnexAuditLog")),
+            max_bytes=knobs.size("MAX_ANNEX_AUDIT_LOG", "10 Mb"),
+            keep=knobs.count("MAX_NUM_ANNEX_AUDIT_LOG", "2"),
         ),
     )
 

@@ -73,11 +73,14 @@ epoch() {
     esac
 }
 
-# The slot ad says when the lease ends, and START follows it. $1: epoch seconds.
+# The slot ad says when the lease ends and whether no job may come any more, and START follows it. $1: epoch seconds,
+# $2: True or False.
 publish_lease() {
     file=$(cat "$WORK/config_dir")/61-annex-lease.config
-    [ "$(cat "$file" 2>/dev/null)" != "AnnexLeaseEnds = $1" ] || return 0
-    echo "AnnexLeaseEnds = $1" >"$file"
+    text="AnnexLeaseEnds = $1
+AnnexDraining = $2"
+    [ "$(cat "$file" 2>/dev/null)" != "$text" ] || return 0
+    echo "$text" >"$file"
     kill -HUP "$(cat "$WORK/master")"
 }
 
@@ -92,6 +95,7 @@ keep_lease() {
     [ "$ends" -le "$latest" ] || ends=$latest
     seen='none yet'
     asked=''
+    draining=False
     while :; do
         if tag=$(metadata tags/instance/htcondor:LeaseEnds) && [ "$tag" != "$seen" ]; then
             seen=$tag
@@ -99,9 +103,13 @@ keep_lease() {
             [ "$ends" -le "$latest" ] || ends=$latest
             log "the lease is tagged '$tag': it ends in $((ends - $(now))) s"
         fi
+        if [ "$draining" = False ] && metadata tags/instance/htcondor:Draining >/dev/null; then
+            draining=True
+            log 'the annex was ended: no job is taken any more'
+        fi
         period=5 # until the slot ad says it
         if [ -s "$WORK/master" ]; then
-            publish_lease "$ends"
+            publish_lease "$ends" "$draining"
             period=30
         fi
         left=$((ends - $(now)))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Container
 from datetime import datetime
 from typing import Any
 
+from annex_core.adapters.requests import VERBS, without_secrets
 from annex_core.adapters.server import Call, Peer
-from annex_core.daemon.commanding import VERBS
 from annex_core.daemon.hearsay import Hearsay
-from annex_core.errors import BadRequest, Refused
+from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import jobad
+from annex_core.model.audit import Origin, Record, Who
 from annex_core.model.names import AnnexKey, misnamed
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Answers:
         command: Carries out what somebody asks by hand: the verb, its body, who asks; its answer.
         administrators: User names that see everybody's annexes.
         wake: Called when a hook has spoken: a cycle begins within a second.
+        audit: Keeps who asked for what, and what came of it.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Answers:
         command: Callable[[str, bytes, Peer], dict[str, Any]],
         administrators: Container[str],
         wake: Callable[[], None],
+        audit: Callable[[Record], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._hearsay = hearsay
@@ -44,21 +47,38 @@ class Answers:
         self._command = command
         self._administrators = administrators
         self._wake = wake
+        self._audit = audit
         self._clock = clock
 
     def __call__(self, call: Call) -> bytes:
         match call.verb:
             case "translate":
-                return self._translate(call)
+                return self._recorded(call, Origin.HOOK, lambda: self._translate(call))
             case "wake":
                 self._wake()
                 return b""
             case "status":
                 return self._answer_status(call)
             case verb if verb in VERBS:
-                return json.dumps(self._command(verb, call.body, call.peer)).encode()
+                return self._recorded(
+                    call, Origin.COMMAND, lambda: json.dumps(self._command(verb, call.body, call.peer)).encode()
+                )
             case _:
                 return b""  # update, finalize and cleanup of a routed copy: the schedd tells the daemon all of it
+
+    def _recorded(self, call: Call, origin: Origin, answer: Callable[[], bytes]) -> bytes:
+        outcome = "failed"
+        try:
+            answered = answer()
+            outcome = "ok"
+        except AnnexError as error:
+            outcome = str(error)
+            raise
+        finally:
+            annex, asked = _about(call)
+            who = Who(call.peer.name, call.peer.uid, call.peer.pid)
+            self._audit(Record(self._clock(), origin, call.verb, outcome, who, annex, asked=asked))
+        return answered
 
     def _translate(self, call: Call) -> bytes:
         """The job with a fresh AnnexStatus; a plan is made within a second."""
@@ -92,6 +112,20 @@ class Answers:
                 raise Refused(f"only an administrator may see the annexes of {wanted}")
             wanted = peer.name
         return json.dumps(self._status(wanted, administrator)).encode()
+
+
+def _about(call: Call) -> tuple[str | None, str | None]:
+    """The annex that is spoken of, as owner/name, and what a command asked for; as far as it can be read."""
+    try:
+        if call.verb == "translate":
+            job = jobad.split_translate(call.body).job
+            owner, name = jobad.string(job, "Owner"), jobad.string(job, "TargetAnnexName")
+            return (f"{owner}/{name}" if name else None), None
+        asked = json.loads(call.body)
+        name = asked.get("name")
+        return (f"{asked.get('owner') or call.peer.name}/{name}" if name else None), without_secrets(asked)
+    except (ValueError, AttributeError, AnnexError):
+        return None, None
 
 
 def _owner_wanted(body: bytes) -> str | None:

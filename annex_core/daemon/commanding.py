@@ -5,7 +5,6 @@ Answered at once from the last snapshot and the journal; the cycle that is woken
 their own annexes, administrators all.
 """
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Container, Mapping
@@ -14,17 +13,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
-from annex_core.adapters.schemas import schema
+from annex_core.adapters.requests import read, reserved
 from annex_core.adapters.server import Peer
 from annex_core.daemon.provisioner import Standing
 from annex_core.errors import BadRequest, Refused
 from annex_core.model.annex import Annex, Ending
-from annex_core.model.names import AnnexKey, misnamed
+from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.route import EVERYBODY, Route
 from annex_core.model.snapshot import Snapshot
@@ -40,7 +36,6 @@ from annex_core.planner.commands import (
     quote,
 )
 
-VERBS = ("create", "extend", "end", "freeze", "thaw")
 _CENT = Decimal("0.01")
 
 
@@ -90,7 +85,6 @@ class Commands:
         self._wake = wake
         self._clock = clock
         self._unique = unique
-        self._schema = schema("request")
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, verb: str, body: bytes, peer: Peer) -> dict[str, Any]:
@@ -98,7 +92,7 @@ class Commands:
         Raises:
             Refused: The sentence says why; nothing was changed.
         """
-        asked = self._read(verb, body)
+        asked = read(verb, body)
         if peer.name is None:
             raise Refused(f"uid {peer.uid} has no user name on this machine")
         asker = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators)
@@ -121,21 +115,6 @@ class Commands:
                 done = [self._thaw(self._frozen(asked, asker))]
         self._wake()
         return {"done": done}
-
-    def _read(self, verb: str, body: bytes) -> dict[str, Any]:
-        try:
-            asked = json.loads(body)
-        except ValueError as error:
-            raise BadRequest(f"{verb}: its body is no JSON: {error}") from error
-        name = asked.get("name") if isinstance(asked, dict) else None
-        if isinstance(name, str) and (wrong := misnamed(name)):
-            raise BadRequest(wrong)
-        validator = Draft202012Validator({"$ref": f"#/$defs/{verb}", "$defs": self._schema["$defs"]})
-        if found := best_match(validator.iter_errors(asked)):
-            where = ".".join(str(each) for each in found.absolute_path)
-            raise BadRequest(f"{verb}: {f'{where}: ' if where else ''}{found.message[:300]}")
-        read: dict[str, Any] = asked
-        return read
 
     def _snapshot(self) -> Snapshot:
         """The last one, with what the journal has learned since."""
@@ -165,7 +144,7 @@ class Commands:
             )
         lives = snapshot.annexes.get(key)
         route = self._route(asked, snapshot, lives)
-        _check_rights(asked, asker, route, self._schema["administrators"])
+        _check_rights(asked, asker, route)
         if not {EVERYBODY, key.owner} & {*route.owners}:
             raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
         warnings: list[str] = []
@@ -284,7 +263,7 @@ class Commands:
         return f"{freeze} is frozen no more"
 
 
-def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route, reserved: Container[str]) -> None:
+def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route) -> None:
     """
     Raises:
         Refused: It decides what an administrator decides, or takes a type that the route doesn't allow.
@@ -292,7 +271,7 @@ def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route, reserved
     if asker.administrator:
         return
     idle = {name for name in ("pilot", "any_owner") if asked.get(name) == getattr(route, name, False)}
-    if taken := sorted(name for name in asked.keys() - idle if name in reserved):
+    if taken := sorted(name for name in asked.keys() - idle if name in reserved()):
         raise Refused(f"only an administrator may say {', '.join(taken)}; route {route.name} does for everybody else")
     if others := sorted({*asked.get("instance_types", ())} - {*route.instance_types}):
         raise Refused(

@@ -16,6 +16,7 @@ from types import FrameType
 import htcondor2
 
 from annex_core.adapters import log as condor_log
+from annex_core.adapters.audit import AuditLog
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.ec2 import ec2_cloud
@@ -99,6 +100,8 @@ class Daemon:
 
     def __init__(self, chosen: Settings) -> None:
         self._chosen = chosen
+        self._audit = AuditLog()
+        self._audit.start(chosen.audit)
         self._reread = threading.Event()
         self._leave = threading.Event()
         self._bell = Bell(partial(self._leave.wait, GATHER_S))
@@ -165,6 +168,7 @@ class Daemon:
             command=commands,
             administrators=chosen.administrators,
             wake=self._bell.ring,
+            audit=self._audit.write,
             clock=clock,
         )
         self._server = Server(chosen.socket, answers)
@@ -210,7 +214,9 @@ class Daemon:
         log.info("reading the configuration again")
         htcondor2.reload_config()
         try:
-            condor_log.start(settings().log)
+            chosen = settings()
+            condor_log.start(chosen.log)
+            self._audit.start(chosen.audit)
             self._read_routes()
         except (AnnexError, OSError) as error:
             log.error("what was in force before stays so: %s", error)
@@ -233,6 +239,7 @@ class Daemon:
             name,
             endpoint=endpoint,
             credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
+            told=self._audit.told,
         )
         return Region(name, ec2_cloud(aws), partial(bundle_store, aws), sign_reader(aws))
 

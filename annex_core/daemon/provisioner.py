@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from annex_core.adapters.audit import because
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
+from annex_core.daemon.causes import cause
 from annex_core.daemon.deaths import Deaths
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.launching import Launcher
@@ -16,6 +18,7 @@ from annex_core.daemon.observing import Observer
 from annex_core.daemon.recovery import recover, send
 from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError, Refused
+from annex_core.model.annex import Launch
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.plan import (
     Action,
@@ -113,7 +116,7 @@ class Provisioner:
         self._warm(recipes)
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
-            task = partial(send, self._journal, self._regions, launch, document, now)
+            task = partial(self._send_again, launch, document, snapshot)
             self._start(launch.annex, launch.region, Errand.LAUNCH, task)
         if settled:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
@@ -200,9 +203,14 @@ class Provisioner:
             if failure:
                 self._failures[subject] = Failure(failure, self._clock(), before.tries + 1 if before else 1)
 
+    def _send_again(self, launch: Launch, document: str, snapshot: Snapshot) -> None:
+        with because(*cause(launch, snapshot)):
+            send(self._journal, self._regions, launch, document, self._clock())
+
     def _do_all(self, actions: Iterable[Action], snapshot: Snapshot) -> None:
         for action in actions:
-            self._do(action, snapshot)
+            with because(*cause(action, snapshot)):
+                self._do(action, snapshot)
 
     def _do(self, action: Action, snapshot: Snapshot) -> None:
         match action:

@@ -341,7 +341,9 @@ def test_a_lease_tag_that_is_no_moment_means_the_outer_bound(instance: Instance,
     instance.boot("exec sleep 1000", lease_ends=instance.now + HOUR, ends_at_latest=instance.now + 2 * HOUR)
     bound = int((instance.now + 2 * HOUR).timestamp())
     lease = instance.config / "61-annex-lease.config"
-    instance.wait_for(lambda: lease.exists() and lease.read_text() == f"AnnexLeaseEnds = {bound}\n")
+    instance.wait_for(
+        lambda: lease.exists() and lease.read_text() == f"AnnexLeaseEnds = {bound}\nAnnexDraining = False\n"
+    )
 
 
 def test_a_lease_tag_that_disappears_leaves_the_last_one_seen_in_force(instance: Instance) -> None:
@@ -357,6 +359,13 @@ def test_the_slot_ad_follows_the_lease_by_a_reconfig_of_the_master(instance: Ins
     instance.metadata.items[LEASE_TAG] = stamp(ends)
     instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
     instance.wait_for(lambda: f"AnnexLeaseEnds = {int(ends.timestamp())}\n" in instance.console())
+
+
+def test_once_the_annex_is_ended_by_hand_the_slot_ad_says_so(instance: Instance) -> None:
+    instance.metadata.items["tags/instance/htcondor:Draining"] = stamp(instance.now)
+    instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
+    instance.wait_for(lambda: "AnnexDraining = True\n" in instance.console())
+    assert "powering off" not in instance.console()
 
 
 def test_told_to_end_it_takes_the_master_along(instance: Instance) -> None:

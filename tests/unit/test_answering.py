@@ -6,6 +6,7 @@ from annex_core.adapters.server import Call, Peer
 from annex_core.daemon.answering import Answers
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.errors import BadRequest, Refused
+from annex_core.model.audit import Origin, Who
 from tests.unit.world import ALICE, NOW, group
 
 JOB = b'ClusterId = 7\nProcId = 0\nOwner = "alice"\nTargetAnnexName = "blue"\nAnnexStatus = "old"\n'
@@ -32,7 +33,12 @@ def woken():
 
 
 @pytest.fixture
-def answers(hearsay, woken):
+def recorded():
+    return []
+
+
+@pytest.fixture
+def answers(hearsay, woken, recorded):
     return Answers(
         hearsay=hearsay,
         outlook=lambda key: "Annex blue: machines 2 booting." if key == ALICE else None,
@@ -40,6 +46,7 @@ def answers(hearsay, woken):
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         administrators={"admin"},
         wake=lambda: woken.append(True),
+        audit=recorded.append,
         clock=lambda: NOW,
     )
 
@@ -106,3 +113,27 @@ def test_what_is_asked_by_hand_is_handed_on_with_who_asks(answers, verb):
 def test_a_malformed_status_request_is_refused_with_its_form(answers, body):
     with pytest.raises(BadRequest, match="status request is"):
         answers(Call("status", body, ALICE_SPEAKS))
+
+
+def test_who_asked_for_what_is_recorded_with_what_came_of_it(answers, recorded):
+    answers(Call("end", b'{"name": "blue", "owner": "alice", "now": true}', ADMIN_SPEAKS))
+    (record,) = recorded
+    assert (record.origin, record.what, record.annex, record.outcome) == (Origin.COMMAND, "end", "alice/blue", "ok")
+    assert record.who == Who("admin", 1003, 1)
+
+
+def test_a_hooks_word_is_recorded_and_one_that_is_refused_with_the_reason(answers, recorded):
+    answers(Call("translate", TRANSLATE, ALICE_SPEAKS))
+    with pytest.raises(Refused):
+        answers(Call("translate", TRANSLATE, BOB_SPEAKS))
+    assert [(each.origin, each.annex, each.who.user) for each in recorded] == [
+        (Origin.HOOK, "alice/blue", "alice"),
+        (Origin.HOOK, "alice/blue", "bob"),
+    ]
+    assert recorded[0].outcome == "ok"
+    assert "takes no word from others" in recorded[1].outcome
+
+
+def test_a_command_that_is_no_json_is_recorded_too(answers, recorded):
+    answers(Call("create", b"no json", BOB_SPEAKS))
+    assert (recorded[0].annex, recorded[0].asked) == (None, None)

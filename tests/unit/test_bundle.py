@@ -96,13 +96,14 @@ def test_a_project_of_several_lines_is_refused(project: str) -> None:
         bundle(point(project=project), token="t", config_dir={})
 
 
-def starts(left: timedelta, **job: object) -> bool:
+def starts(left: timedelta, *, draining: bool = False, **job: object) -> bool:
     """Does START admit a job of alice's annex blue whose ad differs in this, so long before the lease ends?"""
     text = configuration(bundle(point(), token="t", config_dir={})).replace("\\\n", "")
     own = dict(re.findall(r"^(Annex\w+) = (.*)$", text, re.MULTILINE))
     (start,) = re.findall(r"^START = (.*)$", text, re.MULTILINE)
     expression = re.sub(r"\$\((\w+)\)", lambda name: own[name[1]], start)
-    slot = classad2.ClassAd({"AnnexLeaseEnds": int((datetime.now(UTC) + left).timestamp())})
+    ends = int((datetime.now(UTC) + left).timestamp())
+    slot = classad2.ClassAd({"AnnexLeaseEnds": ends, "AnnexDraining": draining})
     ad = classad2.ClassAd({"Owner": "alice", "TargetAnnexName": "blue", **job})
     return classad2.ExprTree(expression).eval(slot, ad) is True
 
@@ -124,6 +125,10 @@ def test_start_admits_what_is_bound_to_end_two_minutes_before_the_lease(bound: s
 def test_in_the_last_two_minutes_of_the_lease_start_admits_nothing() -> None:
     assert starts(timedelta(minutes=3))
     assert not starts(timedelta(minutes=1, seconds=30))
+
+
+def test_once_the_annex_is_ended_by_hand_start_admits_nothing() -> None:
+    assert not starts(timedelta(hours=1), draining=True)
 
 
 @pytest.mark.parametrize(
