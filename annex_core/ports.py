@@ -183,6 +183,10 @@ class Cloud(Protocol):
         """How far AWS's clock is ahead of ours, by its last answer; 0 where they agree."""
         ...
 
+    def remains(self, wanted: Mapping[str, str]) -> list[str]:
+        """What carries all these tags and is not gone, a phrase each: instances, fleets, volumes, launch templates."""
+        ...
+
     def delete_template(self, template: str) -> None:
         """Gone already is fine."""
         ...

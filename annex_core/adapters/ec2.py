@@ -14,6 +14,7 @@ from annex_core.adapters import ec2_launches as launches
 from annex_core.adapters import ec2_requests as requests
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.ec2_remains import remains
 from annex_core.adapters.ec2_templates import LaunchTemplates
 from annex_core.errors import Refused
 from annex_core.model import tags
@@ -98,6 +99,9 @@ class Ec2Cloud:
             pages = self._reader.get_paginator("describe_spot_fleet_requests").paginate()
             found = [answers.fleet(each) for page in pages for each in page["SpotFleetRequestConfigs"]]
         return [each for each in found if each.tags.get(tags.POOL) == pool]
+
+    def remains(self, wanted: Mapping[str, str]) -> list[str]:
+        return remains(self._reader, wanted)
 
     def open_requests(self, fleets: Sequence[str]) -> Sequence[OpenRequest]:
         found: list[OpenRequest] = []

@@ -11,7 +11,7 @@ from annex_core.adapters.schemas import schema
 from annex_core.errors import BadRequest
 from annex_core.model.names import misnamed
 
-VERBS = ("create", "extend", "end", "freeze", "thaw")
+VERBS = ("create", "extend", "end", "freeze", "thaw", "remains")
 
 SECRETIVE = frozenset({"config_files", "default_user_data", "fleet_config", "tags", "user_data"})
 """Fields that may hold a secret: no sentence and no log shows what stands in them."""
@@ -25,13 +25,13 @@ def read(verb: str, body: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(body)
     except ValueError as error:
-        raise BadRequest(f"{verb}: its body is no JSON: {error}") from error
+        raise BadRequest(f"what was asked is no JSON: {error}") from error
     if not isinstance(asked, dict):
-        raise BadRequest(f"{verb}: its body is no JSON object")
+        raise BadRequest("what was asked is no JSON object")
     if isinstance(name := asked.get("name"), str) and (wrong := misnamed(name)):
         raise BadRequest(wrong)
     if found := best_match(_validator(verb).iter_errors(asked)):
-        raise BadRequest(f"{verb}: {_sentence(found)}")
+        raise BadRequest(_sentence(found))
     return asked
 
 

@@ -20,7 +20,20 @@ from annex_core.errors import BadRequest, Refused, Unavailable
 LARGEST = 8 << 20
 """Bytes of a frame, header and body; a job ad with an attribute of 1 MB has room."""
 VERBS = frozenset(
-    {"wake", "translate", "update", "finalize", "cleanup", "status", "create", "extend", "end", "freeze", "thaw"}
+    {
+        "wake",
+        "translate",
+        "update",
+        "finalize",
+        "cleanup",
+        "status",
+        "create",
+        "extend",
+        "end",
+        "freeze",
+        "thaw",
+        "remains",
+    }
 )
 
 _LENGTH = 4

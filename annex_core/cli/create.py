@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import json
 import re
 import sys
 import time
@@ -10,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from annex_core.adapters.requests import read
 from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.moments import duration_s, moment
-from annex_core.errors import AnnexError
+from annex_core.cli.typed import Once, add_until, duration_s
+from annex_core.errors import AnnexError, BadRequest
 from annex_core.model.wording import counted
 
 _PATIENCE_S = 90.0
@@ -48,9 +50,10 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
         wait: False: come back as soon as it is ordered.
 
     Returns:
-        0 when it was ordered and, if waited for, AWS took it; else 1.
+        0 when it was ordered and, if waited for, AWS took it; 2 when it makes no sense; else 1.
     """
     try:
+        read("create", json.dumps(document).encode())
         offered = ask("create", {**document, "dry_run": True})
         if offered["refused"]:
             print(f"{_SAYS}: {offered['refused']}", file=sys.stderr)
@@ -64,7 +67,7 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
         return _await(ordered) if wait else 0
     except AnnexError as error:
         print(f"{_SAYS}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, BadRequest) else 1
     except KeyboardInterrupt:
         print(f"\n{_SAYS}: interrupted; what was ordered stays ordered, condor_annex status tells", file=sys.stderr)
         return 130
@@ -134,15 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     def option(name: str, **given: Any) -> None:
-        parser.add_argument(f"-{name}", f"--{name}", **given)
+        parser.add_argument(f"-{name}", f"--{name}", **{"action": Once, **given})
 
     parser.add_argument("name", metavar="NAME", help="1 to 37 letters, digits and dashes; one that lives gets more")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("-instances", "--instances", type=int, metavar="N", help="machines; default: 1")
-    size.add_argument("-slots", "--slots", type=int, metavar="N", help="vCPUs")
-    until = parser.add_mutually_exclusive_group()
-    until.add_argument("-duration", "--duration", dest="lifetime_s", type=duration_s, metavar="TIME", help="90m, 8h")
-    until.add_argument("-until", "--until", dest="lease_ends", type=moment, metavar="MOMENT", help="2026-11-21 17:00")
+    size.add_argument("-instances", "--instances", action=Once, type=int, metavar="N", help="machines; default: 1")
+    size.add_argument("-slots", "--slots", action=Once, type=int, metavar="N", help="vCPUs")
+    add_until(parser, required=False)
     option("idle", dest="idle_s", type=duration_s, metavar="TIME", help="a machine leaves after so long without a job")
     option("route", metavar="NAME", help="default: ANNEX_DEFAULT_ROUTE, or the only one there is")
     option("region", metavar="REGION", help="the only route in this region")

@@ -4,12 +4,14 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.moments import duration_s, moment
+from annex_core.cli.typed import Once, add_until
 from annex_core.errors import AnnexError
+from annex_core.model.tags import stamp
 
 _GONE_WITHIN_S = 900.0
 _PAUSE_S = 2.0
@@ -18,9 +20,7 @@ _PAUSE_S = 2.0
 def extend(arguments: Sequence[str]) -> int:
     parser = _parser("extend", "Move the end of an annex's lease, later or sooner.")
     _add_annex(parser)
-    until = parser.add_mutually_exclusive_group(required=True)
-    until.add_argument("-duration", "--duration", dest="lifetime_s", type=duration_s, metavar="TIME", help="from now")
-    until.add_argument("-until", "--until", dest="lease_ends", type=moment, metavar="MOMENT", help="2026-11-21 17:00")
+    add_until(parser, required=True)
     return _ask("extend", _said(parser.parse_args(arguments)))
 
 
@@ -29,7 +29,7 @@ def end(arguments: Sequence[str], verb: str = "end") -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", metavar="NAME")
     which.add_argument("-all", "--all", action="store_true", default=None, help="everybody's; for administrators")
-    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
+    parser.add_argument("-owner", "--owner", action=Once, metavar="USER", help="whose; others' are for administrators")
     parser.add_argument("-now", "--now", action="store_true", default=None, help="running jobs go back to the queue")
     parser.add_argument("-yes", "--yes", action="store_true", help="don't ask before all are ended")
     wanted = _said(parser.parse_args(arguments))
@@ -40,38 +40,41 @@ def end(arguments: Sequence[str], verb: str = "end") -> int:
 
 
 def destroy(arguments: Sequence[str]) -> int:
-    """0 only when nothing of the annex is left."""
-    parser = _parser("destroy", "End an annex at once, and wait until AWS shows nothing of it any more.")
+    """0 only when AWS shows nothing any more that carries the annex's tags."""
+    parser = _parser("destroy", "End an annex at once, and wait until it is gone.")
     _add_annex(parser)
-    parser.add_argument("-verify", "--verify", action="store_true", help="what it does anyway")
+    parser.add_argument(
+        "-verify", "--verify", action="store_true", help="then ask AWS for whatever still carries its tags"
+    )
     wanted = _said(parser.parse_args(arguments))
-    wanted.pop("verify")
+    verify = wanted.pop("verify")
     if status := _ask("end", {**wanted, "now": True}, says="destroy"):
         return status
-    return _await_end(wanted)
-
-
-def _await_end(wanted: Mapping[str, Any]) -> int:
-    """The daemon forgets an annex when two listings of AWS's show no machine and no fleet of it."""
-    ends = time.monotonic() + _GONE_WITHIN_S
-    left: list[str] = []
     try:
-        while time.monotonic() < ends:
-            known = ask("status", {"owner": wanted["owner"]} if "owner" in wanted else {})["annexes"]
-            its = [each for each in known if each["name"] == wanted["name"] and each["id"]]
-            if not its:
-                print(f"Nothing of annex {wanted['name']} is left.")
-                return 0
-            left = [each["id"] for each in its[0]["instances"]["list"] if each["state"] != "terminated"]
-            left += [each["id"] for each in its[0]["fleets"] if not each["state"].startswith("cancelled")]
-            time.sleep(_PAUSE_S)
+        return _await_end(wanted, verify=verify)
     except AnnexError as error:
         print(f"condor_annex destroy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ncondor_annex destroy: interrupted; it ends all the same", file=sys.stderr)
         return 130
-    print(f"condor_annex destroy: this is left: {', '.join(left) or 'its record'}", file=sys.stderr)
+
+
+def _await_end(wanted: Mapping[str, Any], *, verify: bool) -> int:
+    """The daemon is done with an annex when AWS lists no machine and no fleet of it; then it deletes the rest."""
+    began, ends = stamp(datetime.now(UTC)), time.monotonic() + _GONE_WITHIN_S
+    asked: dict[str, Any] = {"left": []}
+    while time.monotonic() < ends:
+        asked = ask("remains", wanted)
+        if asked["as_of"] and asked["as_of"] >= began and not asked["living"] and not asked["left"]:
+            print(f"AWS shows nothing any more that carries the tags of annex {wanted['name']}.")
+            return 0
+        if not asked["living"] and not verify:
+            print(f"Annex {wanted['name']} is gone.")
+            return 0
+        time.sleep(_PAUSE_S)
+    left = ", ".join(asked["left"]) or "its record in the daemon's journal"
+    print(f"condor_annex destroy: this is left: {left}", file=sys.stderr)
     return 1
 
 
@@ -79,10 +82,12 @@ def freeze(arguments: Sequence[str], verb: str = "freeze") -> int:
     parser = _parser(verb, "Launch nothing for one annex, a project or all, until thaw; what runs stays.")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", metavar="NAME")
-    which.add_argument("-annex", "--annex", dest="name_too", metavar="NAME")
-    which.add_argument("-project", "--project", metavar="NAME", help="for administrators")
+    which.add_argument("-annex", "--annex", action=Once, dest="name_too", metavar="NAME")
+    which.add_argument("-project", "--project", action=Once, metavar="NAME", help="for administrators")
     which.add_argument("-all", "--all", action="store_true", default=None, help="for administrators")
-    parser.add_argument("-owner", "--owner", metavar="USER", help="whose annex; others' are for administrators")
+    parser.add_argument(
+        "-owner", "--owner", action=Once, metavar="USER", help="whose annex; others' are for administrators"
+    )
     wanted = _said(parser.parse_args(arguments))
     if "name_too" in wanted:
         wanted["name"] = wanted.pop("name_too")
@@ -99,7 +104,7 @@ def _parser(verb: str, description: str) -> argparse.ArgumentParser:
 
 def _add_annex(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
+    parser.add_argument("-owner", "--owner", action=Once, metavar="USER", help="whose; others' are for administrators")
 
 
 def _said(wanted: argparse.Namespace) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Answers:
                 return b""
             case "status":
                 return self._answer_status(call)
+            case "remains":
+                return json.dumps(self._command(call.verb, call.body, call.peer)).encode()  # it changes nothing
             case verb if verb in VERBS:
                 return self._recorded(
                     call, Origin.COMMAND, lambda: json.dumps(self._command(verb, call.body, call.peer)).encode()

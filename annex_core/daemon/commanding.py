@@ -1,5 +1,5 @@
 """
-What people ask of annexes by hand: create, extend, end, freeze, thaw.
+What people ask of annexes by hand: create, extend, end, freeze, thaw, and what remains.
 
 Answered at once from the last snapshot and the journal; the cycle that is woken does what was decided. Users reach
 their own annexes, administrators all.
@@ -18,6 +18,7 @@ from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.requests import read, reserved
 from annex_core.adapters.server import Peer
 from annex_core.daemon.provisioner import Standing
+from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, Refused
 from annex_core.model.annex import Annex, Ending
 from annex_core.model.names import AnnexKey
@@ -71,6 +72,7 @@ class Commands:
         standing: Callable[[], Standing | None],
         journal: Journal,
         orders: OrderBook,
+        remains: Remains,
         administrators: Container[str],
         default_route: str,
         wake: Callable[[], None],
@@ -80,6 +82,7 @@ class Commands:
         self._standing = standing
         self._journal = journal
         self._orders = orders
+        self._remains = remains
         self._administrators = administrators
         self._default_route = default_route
         self._wake = wake
@@ -103,6 +106,9 @@ class Commands:
         match verb:
             case "create":
                 return self._create(asked, asker)
+            case "remains":
+                key = asker.key(asked)
+                return self._remains(key, living=any(each.key == key for each in self._journal.annexes()))
             case "extend":
                 done = [self._extend(asked, asker)]
             case "end":

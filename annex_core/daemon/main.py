@@ -41,6 +41,7 @@ from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
 from annex_core.daemon.regions import Region, Regions
+from annex_core.daemon.remains import Remains
 from annex_core.daemon.status import status
 from annex_core.errors import AnnexError, JournalBroken
 
@@ -156,6 +157,9 @@ class Daemon:
             standing=lambda: self._provisioner.standing,
             journal=journal,
             orders=orders,
+            remains=Remains(
+                regions=regions, hands=Hands(), pool=chosen.pool, access_point=chosen.access_point, clock=clock
+            ),
             administrators=chosen.administrators,
             default_route=chosen.default_route,
             wake=self._bell.ring,

@@ -14,6 +14,7 @@ from annex_core.model.demand import JobCounts
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.order import Order, filled, refusal
 from annex_core.model.plan import LaunchFleet, Outlook
+from annex_core.model.signs import FREEZE
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState
 from annex_core.model.tags import stamp
@@ -122,9 +123,16 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
 
 
 def _frozen(key: AnnexKey, project: str, snapshot: Snapshot) -> str | None:
-    """What was frozen that it belongs to, and by whom."""
-    holding_it = [each for each in snapshot.freezes if each.holds(key, project)]
-    return f"{holding_it[0]} was frozen by {holding_it[0].by}" if holding_it else None
+    """What was frozen that it belongs to, and by whom: by command, or in the account."""
+    for each in snapshot.freezes:
+        if each.holds(key, project):
+            return f"{each} was {'ended' if each.after_end else 'frozen'} by {each.by}"
+    its = {tags.PROJECT: project, tags.OWNER: key.owner, tags.NAME: key.name, tags.POOL: snapshot.pool}
+    for region, signs in sorted(snapshot.signs.items()):
+        for freeze in signs.freezes:
+            if freeze.covers(its):
+                return f"{freeze} is frozen in {region}, by {FREEZE}"
+    return None
 
 
 def _order(order: Order, annex: Annex, snapshot: Snapshot) -> dict[str, Any]:
@@ -137,7 +145,11 @@ def _order(order: Order, annex: Annex, snapshot: Snapshot) -> dict[str, Any]:
         "instances": order.instances,
         "slots": order.slots,
         "machines": sum(count for _, count in filled(order, launches, known, annex)),
-        "answered": any(launch.state is LaunchState.REQUESTED for launch in launches),
+        "answered": any(
+            launch.state is LaunchState.REQUESTED
+            and (launch.may_bring or any(each.token == launch.token for each in known))
+            for launch in launches
+        ),
         "refused": refusal(order, launches),
     }
 

@@ -218,3 +218,27 @@ def test_the_first_fleet_of_an_annex_takes_five_calls(
         "CreateLaunchTemplate",
         "RequestSpotFleet",
     ]
+
+
+def test_what_carries_an_annex_s_tags_is_shown_until_all_of_it_is_gone(
+    cloud: Ec2Cloud, aws: LocalCloud, fleet_request: LaunchRequest, template: TemplateRef
+) -> None:
+    id_ = ask(cloud, aws, fleet_request)
+    aws.tick()
+    shown = cloud.remains(TAGS)
+    assert sorted(each.split(" i-")[0].split(" vol-")[0].split(" sfr-")[0].split(" lt-")[0] for each in shown) == [
+        "fleet",
+        "instance",
+        "instance",
+        "launch template",
+        "volume",
+        "volume",
+    ]
+    for another in ("blu", "b*"):
+        assert cloud.remains(TAGS | {"htcondor:AnnexName": another}) == []
+    cloud.cancel_fleets([id_], terminate=True)
+    for _ in range(3):
+        aws.tick()
+    assert [each.split()[0] for each in cloud.remains(TAGS)] == ["launch"]
+    cloud.delete_template(template.id)
+    assert cloud.remains(TAGS) == []

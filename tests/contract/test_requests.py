@@ -69,6 +69,8 @@ def test_a_create_can_not_be(document):
         ("freeze", {"project": "physics", "all": True}, False),
         ("thaw", {"name": "blue", "owner": "alice"}, True),
         ("thaw", {"all": False}, False),
+        ("remains", {"name": "blue", "owner": "alice"}, True),
+        ("remains", {"all": True}, False),
     ],
 )
 def test_the_other_verbs_say_one_thing(verb, document, fine):

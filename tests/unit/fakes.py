@@ -159,6 +159,11 @@ class FakeCloud:
     def ahead(self):
         return self.clock_ahead
 
+    def remains(self, wanted):
+        self._may_fail("remains")
+        shown = [*self.listed_instances, *self.listed_fleets]
+        return [f"{each.id} ({each.state})" for each in shown if wanted.items() <= each.tags.items()]
+
     def delete_template(self, template):
         self.deleted.append(template)
 

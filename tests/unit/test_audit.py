@@ -155,6 +155,7 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         standing=lambda: Standing(of, plan(of)),
         journal=journal,
         orders=OrderBook(journal),
+        remains=lambda key, *, living: {},
         administrators={"admin"},
         default_route="",
         wake=lambda: None,

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.commanding import Commands
+from annex_core.daemon.hands import Hands
 from annex_core.daemon.provisioner import Standing
-from annex_core.errors import AnnexError, BadRequest, Refused
+from annex_core.daemon.regions import Region, Regions
+from annex_core.daemon.remains import Remains
+from annex_core.errors import AnnexError, BadRequest, Refused, Unavailable
 from annex_core.model.annex import Ending, LaunchState
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import Order
@@ -23,8 +26,9 @@ from annex_core.model.snapshot import RegionView
 from annex_core.model.tags import stamp
 from annex_core.planner.commands import begun, quote
 from annex_core.planner.plan import plan
+from tests.unit.fakes import AtOnce, FakeCloud, FakeSigns, FakeStore, Hangs
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NOBODY_SPEAKS, Named
-from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, launch, snapshot
+from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, carried, fleet, instance, launch, snapshot
 
 HOUR = timedelta(hours=1)
 
@@ -38,10 +42,20 @@ class Desk:
         self.seen = seen or snapshot()
         self.now = NOW
         self.woken = 0
+        self.cloud, self.hand = FakeCloud(), AtOnce()
+        self.regions = Regions(lambda name, _: Region(name, self.cloud, lambda bucket: FakeStore(), FakeSigns()))
+        self.regions.follow([ROUTE], [])
         self.commands = Commands(
             standing=lambda: Standing(self.seen, plan(self.seen)),
             journal=self.journal,
             orders=self.book,
+            remains=Remains(
+                regions=self.regions,
+                hands=Hands(lambda region, errand: self.hand),
+                pool="pool",
+                access_point=ACCESS_POINT,
+                clock=lambda: self.now,
+            ),
             administrators={"admin"},
             default_route="",
             wake=self._wake,
@@ -374,3 +388,50 @@ def test_root_says_whose_annex_it_is(desk):
     with pytest.raises(Refused, match="say whose it is"):
         desk.ask("create", root, name="blue")
     assert desk.ask("create", root, name="blue", owner="alice")["owner"] == "alice"
+
+
+# What remains
+
+
+def test_what_aws_shows_of_an_annex_is_told_and_nobody_elses(desk_with_blue):
+    other = carried(AnnexKey("alice", "blue-2"))
+    desk_with_blue.cloud.listed_instances = [instance("i-1"), instance("i-2", tags=other)]
+    desk_with_blue.cloud.listed_fleets = [fleet("t1")]
+    told = desk_with_blue.ask("remains", name="blue")
+    assert told == {
+        "as_of": stamp(NOW),
+        "living": True,
+        "left": ["i-1 (running) in us-east-2", "sfr-t1 (active) in us-east-2"],
+    }
+
+
+def test_of_an_annex_that_is_gone_nothing_is_left(desk):
+    assert desk.ask("remains", name="blue") == {"as_of": stamp(NOW), "living": False, "left": []}
+
+
+def test_who_asks_while_aws_is_silent_is_not_kept_waiting(desk):
+    desk.hand = Hangs()
+    assert desk.ask("remains", name="blue")["as_of"] is None
+    assert desk.ask("remains", name="blue")["as_of"] is None
+    assert len(desk.hand.waiting) == 1
+    desk.hand.go_on()
+    assert desk.ask("remains", name="blue")["as_of"] == stamp(NOW)
+
+
+def test_an_answer_that_nobody_fetched_is_not_told_later_as_news(desk):
+    desk.hand = Hangs()
+    desk.ask("remains", name="blue")
+    desk.hand.go_on()
+    desk.now += timedelta(minutes=2)
+    assert desk.ask("remains", name="blue")["as_of"] is None
+
+
+def test_a_region_that_does_not_answer_is_a_failure_and_not_an_empty_list(desk):
+    desk.cloud.errors["remains"] = [Unavailable("AWS is away")]
+    with pytest.raises(Unavailable):
+        desk.ask("remains", name="blue")
+
+
+def test_nobody_is_told_of_anothers_annex(desk_with_blue):
+    with pytest.raises(Refused, match="only an administrator"):
+        desk_with_blue.ask("remains", BOB_SPEAKS, name="blue", owner="alice")

@@ -6,11 +6,15 @@ from jsonschema import Draft202012Validator
 from annex_core.adapters.schemas import schema
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.status import status
+from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts
+from annex_core.model.freeze import Freeze, Mode
 from annex_core.model.names import AnnexKey
+from annex_core.model.order import Frozen, Order, Scope
+from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, fleet, group, instance, known, launch, living, slot, snapshot
+from tests.unit.world import ALICE, NOW, REGION, annex, fleet, group, instance, known, launch, living, slot, snapshot
 
 BOB = AnnexKey("bob", "red")
 
@@ -98,3 +102,43 @@ def test_where_idle_jobs_ask_for_no_machine_yet_it_does_not_say_that_no_job_wait
 def test_where_the_schedd_does_not_answer_it_does_not_say_that_no_job_waits():
     of = living(None, at=RegionView())
     assert only(Standing(of, plan(of)))["status"] == "Annex blue: the schedd does not answer."
+
+
+def order(**given):
+    return Order(**{"id": "o1", "annex": annex().id, "placed": NOW, "by": "root", "instances": 3, **given})
+
+
+def of_alice(world):
+    (found,) = status(Standing(world, plan(world)), "alice", administrator=False)["annexes"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("made", "answered", "refused"),
+    [
+        ({}, True, None),
+        ({"state": LaunchState.INTENDED, "fleet": None}, False, None),
+        ({"state": LaunchState.REFUSED, "fleet": None, "reason": "no quota"}, False, "no quota"),
+        ({"closed": NOW, "fleet": "fleet-1", "reason": "no capacity"}, False, None),
+    ],
+)
+def test_an_order_says_whether_aws_took_it(made, answered, refused):
+    """A fleet of type instant that brought nothing is no answer to wait for."""
+    asked = launch(target=3, order="o1", intended=NOW - timedelta(seconds=9), **made)
+    (told,) = of_alice(living(at=RegionView(), launches=[asked], orders=[order()]))["orders"]
+    assert (told["by"], told["instances"], told["answered"], told["refused"]) == ("root", 3, answered, refused)
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ({"freezes": [Frozen(Scope.PROJECT, name="physics", by="root")]}, "project physics was frozen by root"),
+        ({"freezes": [Frozen(Scope.ANNEX, "alice", "blue", by="alice", after_end=True)]}, "was ended by alice"),
+        ({"signs": {REGION: Signs(NOW, (Freeze(Mode.FREEZE, project="physics"),))}}, "by /condor-annex/freeze"),
+        ({"freezes": [Frozen(Scope.ANNEX, "alice", "blue2", by="bob")]}, None),
+        ({"signs": {REGION: Signs(NOW, (Freeze(Mode.END, pool="another"),))}}, None),
+    ],
+)
+def test_what_is_frozen_is_told_with_where_it_was(world, words):
+    told = of_alice(living(at=RegionView(), **world))["frozen"]
+    assert (words in told) if words else told is None

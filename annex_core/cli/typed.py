@@ -1,0 +1,69 @@
+"""What options of several verbs take, as people type it: moments, durations; and no option twice."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from annex_core.model import duration
+from annex_core.model.tags import stamp
+
+
+def duration_s(text: str) -> int:
+    """Seconds of 90m, 8h or 3600; for argparse."""
+    seconds = duration.seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text}: it takes seconds, or a number with s, m, h or d")
+    return seconds
+
+
+def moment(text: str) -> str:
+    """
+    UTC, ISO 8601, of a moment as in 2026-11-21 17:00, in this machine's own time zone where it names none; for
+    argparse.
+    """
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text}: it takes a moment such as '2026-11-21 17:00', with a zone or in local time"
+        ) from error
+    return stamp(found.astimezone(UTC))
+
+
+class Once(argparse.Action):
+    """Of an option that stands twice, argparse would take the last value without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option_string} stands twice")
+        setattr(namespace, self.dest, values)
+
+
+def add_until(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """When a lease is to end, as `lifetime_s` or `lease_ends`."""
+    until = parser.add_mutually_exclusive_group(required=required)
+    until.add_argument(
+        "-duration",
+        "--duration",
+        action=Once,
+        dest="lifetime_s",
+        type=duration_s,
+        metavar="TIME",
+        help="from now: 90m, 8h",
+    )
+    until.add_argument(
+        "-until",
+        "--until",
+        action=Once,
+        dest="lease_ends",
+        type=moment,
+        metavar="MOMENT",
+        help="2026-11-21 17:00, in local time unless it names its zone",
+    )
