@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from annex_core.errors import AnnexError
 from annex_core.model.demand import JobCounts, JobGroup
@@ -37,6 +37,8 @@ class TemplateRequest:
     metadata_tokens: str = "required"
     """HttpTokens, `required` or `optional`."""
     volume_gib: int = 20
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What a fleet configuration says of it, in a launch template's words: laid over all but what the lease needs."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,18 @@ class TemplateRef:
 
 @dataclass(frozen=True)
 class Override:
-    """One pool that a launch may draw from: a type in a subnet, weighing one."""
+    """One pool that a launch may draw from: a type in a subnet, weighing one unless a fleet configuration says else."""
 
     instance_type: str
-    subnet: str
+    subnet: str | None
+    """None: wherever *place* and the template allow."""
     max_price: Decimal | None
     """USD an hour, the ceiling; None leaves AWS's own, the on-demand price."""
+    weight: Decimal = Decimal(1)
+    place: tuple[tuple[str, Any], ...] = ()
+    """More of a fleet configuration: AvailabilityZone, AvailabilityZoneId, Priority."""
+    template: TemplateRef | None = None
+    """Another than the launch's own."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,10 @@ class LaunchRequest:
     """Only Spot Fleet has such a bound; what the others launch is bound by its tags alone."""
     fleet_role: str
     tags: Mapping[str, str] = field(hash=False)
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of the fleet, as a fleet configuration has them; Spot Fleet only."""
+    capacity: int | None = None
+    """In weights, where they are not all one; else *target* is the capacity."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,19 @@ class Cloud(Protocol):
 
     def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
         """The availability zone of each subnet: a fleet may not have two subnets of one zone."""
+        ...
+
+    def template_data(self, template: str, version: str) -> Mapping[str, Any]:
+        """
+        What another's launch template says, to be copied.
+
+        Args:
+            template: An id or a name.
+            version: A number, $Latest or $Default.
+
+        Raises:
+            Refused: There is none.
+        """
         ...
 
     def put_template(self, request: TemplateRequest, *, existing: str | None) -> TemplateRef:

@@ -95,8 +95,8 @@ DAILY = (
         "daily",
         "Look",
         "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeLaunchTemplates"
-        " ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests ec2:DescribeSpotInstanceRequests"
-        " ec2:DescribeSubnets ec2:DescribeVolumes",
+        " ec2:DescribeLaunchTemplateVersions ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSpotInstanceRequests ec2:DescribeSubnets ec2:DescribeVolumes",
     ),
     Right(
         "daily",

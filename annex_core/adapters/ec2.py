@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annex_core.adapters import ec2_answers as answers
 from annex_core.adapters import ec2_launches as launches
@@ -198,6 +198,9 @@ class Ec2Cloud:
         return self._roots[ami]
 
     # What is asked for.
+
+    def template_data(self, template: str, version: str) -> Mapping[str, Any]:
+        return self._templates.data(template, version)
 
     def put_template(self, request: TemplateRequest, *, existing: str | None) -> TemplateRef:
         return self._templates.put(request, self._root(request.image), existing=existing)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from annex_core.adapters.ec2_configured import laid_over, template_configs
 from annex_core.errors import Refused
 from annex_core.model.route import Market
 from annex_core.model.tags import CLIENT_TOKEN, stamp
-from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest
+from annex_core.ports import LaunchRequest, TemplateRef, TemplateRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef, TagTypeDef
@@ -46,7 +47,7 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
     user_data = request.user_data.encode()
     if len(user_data) > _USER_DATA_BYTES:
         raise Refused(f"the user data is {len(user_data)} bytes, and EC2 takes {_USER_DATA_BYTES}")
-    if request.volume_gib < root.gib:
+    if request.volume_gib < root.gib and not request.data.get("BlockDeviceMappings"):
         raise Refused(f"a volume of {request.volume_gib} GiB can't hold {request.image}, whose root has {root.gib} GiB")
     tags = tag_list(request.tags)
     data: RequestLaunchTemplateDataTypeDef = {
@@ -82,7 +83,9 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
     if request.instance_profile:
         profile = request.instance_profile
         data["IamInstanceProfile"] = {"Arn": profile} if profile.startswith("arn:") else {"Name": profile}
-    return data
+    if not request.data:
+        return data
+    return laid_over(data, request.data, root=root.device, root_gib=root.gib)
 
 
 _EC2_FLEET_SPELLS = {
@@ -102,33 +105,16 @@ def spot_fleet(request: LaunchRequest) -> dict[str, Any]:
         "ClientToken": request.client_token,
         "IamFleetRole": request.fleet_role,
         "AllocationStrategy": request.allocation_strategy,
-        "TargetCapacity": request.target,
+        "TargetCapacity": request.target if request.capacity is None else request.capacity,
         "ValidFrom": stamp(request.valid_from),
         "ValidUntil": stamp(request.valid_until),
         "TerminateInstancesWithExpiration": True,
         "ReplaceUnhealthyInstances": False,
         "InstanceInterruptionBehavior": "terminate",
-        "LaunchTemplateConfigs": [
-            {
-                "LaunchTemplateSpecification": _named(request.template),
-                "Overrides": list(_overrides(request.overrides)),
-            }
-        ],
+        "LaunchTemplateConfigs": template_configs(request.overrides, _made(request.template)),
         "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": tag_list(request.tags)}],
     }
-    return {"SpotFleetRequestConfig": config}
-
-
-def _overrides(overrides: Iterable[Override]) -> Iterable[dict[str, Any]]:
-    for override in overrides:
-        launch: dict[str, Any] = {
-            "InstanceType": override.instance_type,
-            "SubnetId": override.subnet,
-            "WeightedCapacity": 1,
-        }
-        if override.max_price is not None:
-            launch["SpotPrice"] = _dollars(override.max_price)
-        yield launch
+    return {"SpotFleetRequestConfig": config | dict(request.attributes)}
 
 
 def ec2_fleet(request: LaunchRequest) -> dict[str, Any]:
@@ -203,9 +189,14 @@ def run_instances(request: LaunchRequest, root: RootVolume | None) -> dict[str, 
 
 
 def _named(template: TemplateRef | TemplateRequest) -> dict[str, str]:
+    made = _made(template)
+    return {"LaunchTemplateId": made.id, "Version": str(made.version)}
+
+
+def _made(template: TemplateRef | TemplateRequest) -> TemplateRef:
     if not isinstance(template, TemplateRef):
         raise TypeError(f"a fleet is launched from a launch template, which {template.name} is not yet")
-    return {"LaunchTemplateId": template.id, "Version": str(template.version)}
+    return template
 
 
 def _instance_tags(request: LaunchRequest) -> list[TagTypeDef]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -16,7 +17,11 @@ from annex_core.ports import TemplateRef, TemplateRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
-    from types_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef, ValidationWarningTypeDef
+    from types_boto3_ec2.type_defs import (
+        DescribeLaunchTemplateVersionsRequestTypeDef,
+        RequestLaunchTemplateDataTypeDef,
+        ValidationWarningTypeDef,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +48,19 @@ class LaunchTemplates:
         if put is None:
             raise Unavailable(f"the launch template {request.name} was deleted while it was asked for")
         return put
+
+    def data(self, template: str, version: str) -> Mapping[str, Any]:
+        """What a template says, anybody's; it is asked for each time, for $Latest moves."""
+        named: DescribeLaunchTemplateVersionsRequestTypeDef = {"Versions": [version]}
+        if template.startswith("lt-"):
+            named["LaunchTemplateId"] = template
+        else:
+            named["LaunchTemplateName"] = template
+        with aws_call("DescribeLaunchTemplateVersions"):
+            found = self._reader.describe_launch_template_versions(**named)["LaunchTemplateVersions"]
+        if not found:
+            raise Refused(f"there is no version {version} of the launch template {template}")
+        return dict(found[0]["LaunchTemplateData"])
 
     def delete(self, template: str) -> None:
         with aws_call("DeleteLaunchTemplate", changes=True):

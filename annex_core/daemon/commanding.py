@@ -7,12 +7,13 @@ their own annexes, administrators all.
 
 import threading
 import uuid
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from annex_core.adapters.fleet_files import completed
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.requests import read, reserved
@@ -21,6 +22,7 @@ from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, Refused
 from annex_core.model.annex import Annex, Ending
+from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.route import EVERYBODY, Route
@@ -64,6 +66,7 @@ class Commands:
         standing: What the last cycle saw and decided.
         default_route: ANNEX_DEFAULT_ROUTE, empty where it is not set.
         wake: A cycle begins within a second.
+        types: The instance types among some names that AWS has, with their price in a region as far as it is known.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Commands:
         default_route: str,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
+        types: Callable[[str, Iterable[str]], Mapping[str, InstanceType]],
         unique: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._standing = standing
@@ -87,6 +91,7 @@ class Commands:
         self._default_route = default_route
         self._wake = wake
         self._clock = clock
+        self._types = types
         self._unique = unique
         self._one_at_a_time = threading.Lock()
 
@@ -140,8 +145,6 @@ class Commands:
 
     def _create(self, asked: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
         key, snapshot, now = asker.key(asked), self._snapshot(), self._clock()
-        if "fleet_config" in asked:
-            raise Refused("Spot Fleet configurations can't be launched yet; say -instance-types, -image and the like")
         if key.owner == "root" and not asked.get("pilot"):
             raise Refused("root has no jobs, and an annex runs its owner's jobs alone; say whose it is with -owner")
         if asked.get("any_owner"):
@@ -153,7 +156,9 @@ class Commands:
         _check_rights(asked, asker, route)
         if not {EVERYBODY, key.owner} & {*route.owners}:
             raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
-        warnings: list[str] = []
+        asked, notes = completed(asked, route)
+        snapshot = self._knowing(asked.get("instance_types", ()), route.region, snapshot)
+        warnings = [*notes]
         if lives:
             warnings += joined(lives, asked)
             annex = self._longer(lives, asked, snapshot, now, warnings)
@@ -177,6 +182,14 @@ class Commands:
                 self._orders.keep_lease(annex)
             self._wake()
         return _answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
+
+    def _knowing(self, names: Collection[str], region: str, snapshot: Snapshot) -> Snapshot:
+        """With types that no route names, as the catalogue has them; the next cycle asks the region for them."""
+        known = snapshot.types.get(region, {})
+        found = self._types(region, [name for name in names if name not in known])
+        if missing := sorted({*names} - known.keys() - found.keys()):
+            raise BadRequest(f"AWS has no instance type {', '.join(missing)}")
+        return replace(snapshot, types={**snapshot.types, region: {**known, **found}}) if found else snapshot
 
     def _route(self, asked: Mapping[str, Any], snapshot: Snapshot, lives: Annex | None) -> Route:
         name = asked.get("route") or (lives.route if lives else self._default_route)

@@ -4,17 +4,21 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from annex_core.adapters.journal import Journal, Template
 from annex_core.bundle.build import FETCH_WITHIN, ExecutionPoint, bundle, user_data
+from annex_core.daemon.configured import capacity, configuration, pools, specified
 from annex_core.daemon.recovery import send
 from annex_core.daemon.regions import Region, Regions
-from annex_core.errors import BadRoute, NotPermitted, Refused
-from annex_core.model.annex import Annex
+from annex_core.errors import BadRequest, BadRoute, NotPermitted, Refused
+from annex_core.fleet_file.configuration import FleetConfig
+from annex_core.model.annex import Annex, LaunchState, Obstacle
 from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route
@@ -24,6 +28,8 @@ from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateReque
 _BOOT = timedelta(minutes=10)
 _URL_GOOD_FOR = timedelta(hours=2)
 """Beyond what is needed, so that the template need not change at each step."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,18 @@ class Site:
     trust_domain: str
     version: str | None = None
     """Of its HTCondor; None where it can't be told."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a launch asks for beside what every launch does."""
+
+    template: TemplateRef
+    overrides: tuple[Override, ...]
+    role: str
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    capacity: int | None = None
 
 
 class Launcher:
@@ -86,25 +104,60 @@ class Launcher:
         annex = wanted.annex
         region = self._regions[annex.region]
         self._journal.begin(annex)
-        template = self._template(wanted, route, region)
+        try:
+            config = configuration(route, region.cloud)
+            asked = self._configured(wanted, route, region, config) if config else self._by_route(wanted, route, region)
+        except BadRequest as refusal:
+            self._refuse(wanted, refusal)
+            return
         now = self._clock()
         launch = wanted.as_launch(client_token(annex.id, self._unique()), now)
         request = LaunchRequest(
             api=launch.api,
             market=launch.market,
             client_token=launch.token,
-            template=template,
-            overrides=_overrides(wanted, route, region),
+            template=asked.template,
+            overrides=asked.overrides,
             target=wanted.target,
             allocation_strategy=route.allocation_strategy,
             valid_from=now,
             valid_until=annex.ends_at_latest,
-            fleet_role=route.fleet_role,
-            tags=self._tags(wanted, route),
+            fleet_role=asked.role,
+            tags={**asked.tags, **self._tags(wanted, route)},
+            attributes=asked.attributes,
+            capacity=asked.capacity,
         )
         document = region.cloud.encode(request)
         self._journal.intend(launch, document)
         send(self._journal, self._regions, launch, document, now)
+
+    def _by_route(self, wanted: LaunchFleet, route: Route, region: Region) -> _Asked:
+        return _Asked(self._template(wanted, route, region), _overrides(wanted, route, region), route.fleet_role)
+
+    def _configured(self, wanted: LaunchFleet, route: Route, region: Region, config: FleetConfig) -> _Asked:
+        """By a fleet configuration: a version of the annex's template for each specification."""
+        much = capacity(config, wanted.target)
+        subnets = _subnets(route, region)
+        overrides: list[Override] = []
+        for each in config.specifications:
+            its, data = specified(route, each, region.cloud)
+            template = self._template(wanted, its, region, data)
+            overrides += pools(each, template, wanted.ceilings, subnets)
+        return _Asked(
+            overrides[0].template or template,
+            tuple(overrides),
+            config.role or route.fleet_role,
+            tags=config.tags,
+            attributes=config.attributes,
+            capacity=much,
+        )
+
+    def _refuse(self, wanted: LaunchFleet, refusal: BadRequest) -> None:
+        """What no later try can cure is over, and its order with it."""
+        log.error("annex %s: %s", wanted.annex.key, refusal)
+        launch = wanted.as_launch(client_token(wanted.annex.id, self._unique()), self._clock())
+        self._journal.intend(launch, "")
+        self._journal.settle(launch.token, LaunchState.REFUSED, reason=str(refusal), obstacle=Obstacle.REFUSAL)
 
     def finish(self, annex: Annex) -> None:
         """Delete what is left of an annex that costs nothing, template and bundle, and close its record."""
@@ -134,8 +187,15 @@ class Launcher:
             pilot=annex.pilot,
         ).as_dict()
 
-    def _template(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRef:
-        """The annex's template, made or changed only when it has to be; its bundle is in the bucket before it is."""
+    def _template(
+        self, wanted: LaunchFleet, route: Route, region: Region, data: Mapping[str, Any] = _NOTHING
+    ) -> TemplateRef:
+        """
+        The annex's template, made or changed only when it has to be; its bundle is in the bucket before it is.
+
+        Args:
+            data: What a fleet configuration says of it beside.
+        """
         annex = wanted.annex
         now = self._clock()
         own = _own_user_data(route)
@@ -154,6 +214,7 @@ class Launcher:
             instance_profile=route.instance_profile,
             metadata_tokens=route.metadata_tokens,
             volume_gib=route.volume_gib,
+            data=data,
         )
         digest = _digest(annex.started, point, own, request, sorted(config_dir.items()))
         needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
@@ -205,14 +266,20 @@ class Launcher:
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
-    """Every type in one subnet of every zone: AWS takes no two subnets of one zone in a fleet."""
+    """Every type in one subnet of every zone."""
+    subnets = _subnets(route, region)
+    return tuple(Override(name, subnet, wanted.ceilings[name]) for name in wanted.types for subnet in subnets)
+
+
+def _subnets(route: Route, region: Region) -> tuple[str, ...]:
+    """One of every zone: AWS takes no two subnets of one zone in a fleet."""
     zones = region.cloud.subnet_zones(route.subnets)
     of_zone: dict[str, str] = {}
     for subnet in route.subnets:
         of_zone.setdefault(zones[subnet], subnet)
     if not of_zone:
         raise Refused(f"route {route.name} names no subnet")
-    return tuple(Override(name, subnet, wanted.ceilings[name]) for name in wanted.types for subnet in of_zone.values())
+    return tuple(of_zone.values())
 
 
 def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:

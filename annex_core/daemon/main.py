@@ -164,6 +164,7 @@ class Daemon:
             default_route=chosen.default_route,
             wake=self._bell.ring,
             clock=clock,
+            types=self._catalogue.types,
         )
         answers = Answers(
             hearsay=hearsay,

@@ -16,7 +16,7 @@ from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import Inquiry
 from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError
-from annex_core.model.annex import Launch
+from annex_core.model.annex import Annex, Launch
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
@@ -145,9 +145,13 @@ class Observer:
         self._slots_since = None if slots is None else self._slots_since or now
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
+        ordered = {name: self._ordered(annexes, name) for name in self._regions.names()}
         listings = ask_all(
             self._listings,
-            {name: partial(self._ask, name, routes.values(), now, under_way) for name in self._regions.names()},
+            {
+                name: partial(self._ask, name, routes.values(), ordered[name], now, under_way)
+                for name in self._regions.names()
+            },
             meanwhile="no answer yet",
         )
         unread = self._unread(routes.values(), now)
@@ -198,10 +202,17 @@ class Observer:
         self._report(silent)
         return replace(snapshot, obstacles=dict(self._obstacles))
 
-    def _ask(self, name: str, routes: Iterable[Route], now: datetime, under_way: Mapping[str, str]) -> Future[Listing]:
+    def _ask(
+        self, name: str, routes: Iterable[Route], ordered: Iterable[str], now: datetime, under_way: Mapping[str, str]
+    ) -> Future[Listing]:
         here = frozenset(subject for subject, region in under_way.items() if region == name)
-        names = {each for route in routes if route.region == name for each in route.instance_types}
+        names = {each for route in routes if route.region == name for each in route.instance_types} | {*ordered}
         return self._hands.submit(name, Errand.LIST, lambda: Listing(now, here, *self._list(name, names)))
+
+    def _ordered(self, annexes: Iterable[Annex], region: str) -> frozenset[str]:
+        """Instance types that somebody asked for by hand, whatever the routes say."""
+        orders = self._orders.orders([annex for annex in annexes if annex.region == region])
+        return frozenset(name for order in orders for name in order.overrides.get("instance_types", ()))
 
     def _list(self, name: str, names: Iterable[str]) -> tuple[RegionView, Mapping[str, InstanceType]]:
         cloud = self._regions[name].cloud

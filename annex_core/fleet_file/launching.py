@@ -33,7 +33,7 @@ class Pool:
     place: tuple[tuple[str, Any], ...]
     """AvailabilityZone, AvailabilityZoneId and Priority, as far as they are given."""
     max_price: Decimal | None
-    """USD an hour for one instance, whatever its weight; None where the configuration says nothing."""
+    """USD an hour that one instance may cost: SpotPrice is for a unit of weight. None where none is given."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Specification:
 
     data: Json = field(hash=False)
     """Attributes of a launch template, laid over ours; no user data."""
-    user_data: bytes | None
+    user_data: str | None
     source: Source | None
     pools: tuple[Pool, ...]
 
@@ -58,7 +58,7 @@ def specifications(
         wrong: Gets a sentence for each attribute that can't be kept.
         notes: Gets one for each that was changed.
     """
-    by_data: dict[str, tuple[Json, bytes | None, list[Pool]]] = {}
+    by_data: dict[str, tuple[Json, str | None, list[Pool]]] = {}
     for i, each in enumerate(found):
         where = f"LaunchSpecifications[{i}]."
         wrong += named(where, each, SPECIFICATION)
@@ -113,6 +113,8 @@ def pool(where: str, found: Json, dearest: str | None, wrong: list[str]) -> Pool
     place = tuple(
         (name, found[name]) for name in ("AvailabilityZone", "AvailabilityZoneId", "Priority") if found.get(name)
     )
+    if price is not None:
+        price *= max(weight, Decimal(1))  # of an instance that is less than a unit, the bound for one holds
     return Pool(found["InstanceType"], weight, found.get("SubnetId"), place, price)
 
 
@@ -127,15 +129,17 @@ def amount(where: str, text: str | None, wrong: list[str]) -> Decimal | None:
     return price
 
 
-def decoded(where: str, text: str | None, wrong: list[str]) -> bytes | None:
+def decoded(where: str, text: str | None, wrong: list[str]) -> str | None:
     """User data out of its base64."""
     if text is None:
         return None
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except UnicodeDecodeError:
+        wrong.append(f"{where}: not text in UTF-8; give it unpacked")
     except (binascii.Error, ValueError):
         wrong.append(f"{where}: not base64")
-        return None
+    return None
 
 
 def lasting(where: str, mappings: Iterable[Json], wrong: list[str]) -> None:
@@ -168,7 +172,7 @@ def _template_data(where: str, found: Json, wrong: list[str], notes: list[str]) 
     data |= _groups(where, found.get("SecurityGroups", []), wrong)
     if found.get("ImageId", "").startswith("resolve:"):
         wrong.append(f"{where}ImageId: Spot Fleet takes an AMI such as ami-0123456789abcdef0 alone")
-    _check_volumes(where, data, wrong, notes)
+    check_volumes(where, data, wrong, notes)
     if "NetworkInterfaces" in data:
         data["NetworkInterfaces"] = [dict(each) for each in data["NetworkInterfaces"]]
         interfaces(where, data["NetworkInterfaces"], wrong)
@@ -185,7 +189,8 @@ def _template_data(where: str, found: Json, wrong: list[str], notes: list[str]) 
 _NOT_IN_TEMPLATES = ("OutpostArn", "AvailabilityZone", "AvailabilityZoneId")
 
 
-def _check_volumes(where: str, data: Json, wrong: list[str], notes: list[str]) -> None:
+def check_volumes(where: str, data: Json, wrong: list[str], notes: list[str]) -> None:
+    """Volumes that would stay behind, or that a launch template can't say."""
     mappings = data.get("BlockDeviceMappings", [])
     lasting(where, mappings, wrong)
     for i, each in enumerate(mappings):

@@ -10,7 +10,7 @@ from typing import Any
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.names import AnnexKey
 
-OF_AN_ORDER = frozenset({"instance_types", "market", "fleet_api", "max_price_usd"})
+OF_AN_ORDER = frozenset({"instance_types", "market", "fleet_api", "max_price_usd", "fleet_config"})
 """What a create decides for the machines of its own order; its other overrides hold for the whole annex."""
 
 _LIVED_TO_ITS_BOUND = timedelta(minutes=5)
@@ -96,6 +96,7 @@ def filled(
     What an order has got already: its launches, and how many machines of each count.
 
     A launch that may still bring machines counts whole, one that was given up by what it brought, gone ones included.
+    One by a fleet configuration counts whole when it is closed, too: its capacity may have come in fewer machines.
     Machines that lived to the outer bound of their fleet while the annex's lease goes on are owed again.
 
     Args:
@@ -110,7 +111,8 @@ def filled(
         if launch.order == order.id:
             came = brought.get(launch.token, [])
             outlived = sum(_outlived(each, launch, annex) for each in came)
-            found.append((launch, (launch.target if launch.may_bring else len(came)) - outlived))
+            whole = launch.may_bring or (launch.state is LaunchState.REQUESTED and "fleet_config" in order.overrides)
+            found.append((launch, (launch.target if whole else len(came)) - outlived))
     return tuple(found)
 
 

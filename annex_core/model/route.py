@@ -131,4 +131,20 @@ def overridden(route: Route, overrides: Mapping[str, Any]) -> Route:
         changed["config_files"] = tuple((name, base64.b64decode(named[name])) for name in sorted(named))
     if "max_price_usd" in overrides:
         changed["max_prices"] = tuple((name, Decimal(usd)) for name, usd in overrides["max_price_usd"].items())
+    if (config := overrides.get("fleet_config")) is not None:
+        changed["volume_gib"] = route.volume_gib + volumes_gib(config)
     return replace(route, **changed)
+
+
+def volumes_gib(fleet_config: Mapping[str, Any]) -> int:
+    """What the volumes that it names for one machine have together at most: they cost money beside the root's."""
+    return max(
+        (
+            sum(
+                int(each.get("Ebs", {}).get("VolumeSize") or 0)
+                for each in specification.get("BlockDeviceMappings") or ()
+            )
+            for specification in fleet_config.get("LaunchSpecifications") or ()
+        ),
+        default=0,
+    )

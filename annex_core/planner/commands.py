@@ -132,7 +132,7 @@ def begun(
 
 ANNEX_FIELDS = frozenset(
     {"idle_s", "tags", "config_files", "image", "subnets", "security_groups", "key_name", "instance_profile",
-     "user_data", "default_user_data", "fleet_config", "pilot"}
+     "user_data", "default_user_data", "pilot"}
 )  # fmt: skip
 """What a create decides for the whole annex; of OF_AN_ORDER it decides for its own machines."""
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.commanding import Commands
@@ -20,13 +21,14 @@ from annex_core.daemon.remains import Remains
 from annex_core.errors import AnnexError, BadRequest, Refused, Unavailable
 from annex_core.model.annex import Ending, LaunchState
 from annex_core.model.names import AnnexKey, annex_id
-from annex_core.model.order import Order
+from annex_core.model.order import Order, filled
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.snapshot import RegionView
 from annex_core.model.tags import stamp
 from annex_core.planner.commands import begun, quote
 from annex_core.planner.plan import plan
 from tests.unit.fakes import AtOnce, FakeCloud, FakeSigns, FakeStore, Hangs
+from tests.unit.fleet_files import with_specification, with_specifications
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NOBODY_SPEAKS, Named
 from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, carried, fleet, instance, launch, snapshot
 
@@ -60,6 +62,7 @@ class Desk:
             default_route="",
             wake=self._wake,
             clock=lambda: self.now,
+            types=Catalogue().types,
         )
 
     def _wake(self):
@@ -227,6 +230,73 @@ def test_no_order_passes_a_cap_or_a_budget_and_what_is_quoted_is_what_is_planned
     if budget is not None:
         hours = Decimal((life.lease_ends - NOW).total_seconds()) / 3600
         assert sum((each.hourly_ceiling * each.target * hours for each in asked), Decimal(0)) <= budget
+
+
+# a fleet configuration
+
+
+def by_file(desk, peer=ADMIN_SPEAKS, /, *, config=None, **document):
+    return desk.ask("create", peer, name="blue", fleet_config=config or with_specifications(), **document)
+
+
+def test_a_fleet_configuration_says_types_and_at_most_how_many_machines(desk):
+    answer = by_file(desk, dry_run=True)
+    assert (answer["what"], answer["how_many"]) == (["c5.large", "c5.xlarge"], 4)
+    assert Decimal(answer["usd_per_hour_at_most"]) > 4 * Decimal("0.48")  # the dearest of them, four times
+
+
+def test_what_a_fleet_configuration_says_in_vain_is_told_before_anything_is_rented(desk):
+    warnings = " ".join(by_file(desk, dry_run=True)["warnings"])
+    for name in ("Type", "ValidFrom", "ValidUntil", "TerminateInstancesWithExpiration", "ReplaceUnhealthyInstances"):
+        assert f"{name}: " in warnings
+
+
+def test_a_fleet_configuration_with_the_role_of_another_account_is_refused(desk):
+    role = "arn:aws:iam::999999999999:role/fleet"
+    with pytest.raises(BadRequest, match=f"{role} is account 999999999999's"):
+        by_file(desk, config=with_specifications(IamFleetRole=role))
+    assert not desk.journal.annexes()
+
+
+@pytest.mark.parametrize("behaviour", ["hibernate", "stop"])
+def test_a_fleet_configuration_whose_machines_would_stay_is_refused(desk, behaviour):
+    with pytest.raises(BadRequest, match=f"InstanceInterruptionBehavior: {behaviour}"):
+        by_file(desk, config=with_specifications(InstanceInterruptionBehavior=behaviour))
+
+
+def test_a_fleet_configuration_of_types_that_no_route_names_is_priced_by_the_catalogue(desk):
+    answer = by_file(desk, config=with_specification(InstanceType="m5.large", SpotPrice="0.04"), dry_run=True)
+    assert answer["what"] == ["m5.large"]
+    assert answer["refused"] is None
+
+
+def test_an_instance_type_that_aws_does_not_have_is_refused_by_name(desk):
+    with pytest.raises(BadRequest, match=r"AWS has no instance type c9z\.huge"):
+        by_file(desk, config=with_specification(InstanceType="c9z.huge"))
+
+
+def test_a_fleet_configuration_is_for_administrators(desk):
+    with pytest.raises(Refused, match="only an administrator may say fleet_config"):
+        by_file(desk, ALICE_SPEAKS)
+
+
+def test_a_fleet_configurations_volumes_are_in_its_price(desk):
+    small, large = (
+        Decimal(by_file(desk, config=with_specification(BlockDeviceMappings=volumes(gib)), dry_run=True)["usd_at_most"])
+        for gib in (10, 1000)
+    )
+    assert large > small
+
+
+def volumes(gib):
+    return [{"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": gib, "DeleteOnTermination": True}}]
+
+
+def test_capacity_that_came_in_few_large_machines_is_not_bought_again(desk):
+    by_file(desk)
+    (order,), (life,) = desk.orders(), desk.journal.annexes()
+    done = launch(annex=life.id, order=order.id, target=4, closed=NOW)
+    assert [count for _, count in filled(order, [done], [], life)] == [4]
 
 
 # extend

@@ -66,7 +66,7 @@ def test_specifications_that_differ_in_more_get_templates_of_their_own() -> None
 def test_every_attribute_of_a_specification_arrives_in_the_template() -> None:
     (specification,) = read(with_specification()).specifications
 
-    assert specification.user_data == b"#!/bin/sh\necho hello\n"
+    assert specification.user_data == "#!/bin/sh\necho hello\n"
     assert specification.data == {
         "ImageId": "ami-0123456789abcdef0",
         "KeyName": "site",
@@ -91,8 +91,8 @@ def test_every_attribute_of_a_specification_arrives_in_the_template() -> None:
     }
 
 
-def test_a_price_of_the_fleet_is_that_of_each_pool_without_one() -> None:
-    assert read(with_specifications()).max_prices() == {"c5.large": Decimal("0.05"), "c5.xlarge": Decimal("0.12")}
+def test_prices_are_for_a_unit_of_weight_and_the_fleets_own_for_what_names_none() -> None:
+    assert read(with_specifications()).max_prices() == {"c5.large": Decimal("0.10"), "c5.xlarge": Decimal("0.48")}
 
 
 def test_a_type_with_one_pool_that_names_no_price_has_no_ceiling() -> None:
@@ -109,7 +109,7 @@ def test_numbers_of_any_spelling_become_what_aws_takes() -> None:
     config = read(found)
 
     (specification,) = config.specifications
-    assert specification.pools[0].max_price == Decimal("0.00001")
+    assert specification.pools[0].max_price == Decimal("0.000015")
     assert specification.pools[0].weight == Decimal("1.5")
     assert specification.data["EbsOptimized"] is False
     assert config.target == 8
@@ -178,6 +178,7 @@ def test_what_can_not_be_kept_of_a_fleet_is_refused_by_name(changed: dict[str, A
         ({"InstanceType": None}, "LaunchSpecifications[0].InstanceType: missing"),
         ({"WeightedCapacity": 0}, "LaunchSpecifications[0].WeightedCapacity: 0"),
         ({"UserData": "not base64!"}, "LaunchSpecifications[0].UserData: not base64"),
+        ({"UserData": "/+4="}, "LaunchSpecifications[0].UserData: not text"),
         ({"ImageId": "resolve:ssm:/x"}, "LaunchSpecifications[0].ImageId"),
         (
             {"BlockDeviceMappings": [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": "false"}}]},
@@ -219,7 +220,7 @@ def test_templates_are_named_with_their_overrides() -> None:
     assert (specification.source.template, specification.source.version) == ("lt-0123456789abcdef0", "$Latest")
     assert [(pool.instance_type, pool.subnet, pool.place, pool.max_price) for pool in specification.pools] == [
         ("c5.large", "subnet-0123456789abcdef0", (), None),
-        ("m5.large", None, (("AvailabilityZone", "us-east-2b"), ("Priority", 2.0)), Decimal("0.07")),
+        ("m5.large", None, (("AvailabilityZone", "us-east-2b"), ("Priority", 2.0)), Decimal("0.105")),
     ]
 
 
