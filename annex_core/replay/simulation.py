@@ -1,7 +1,7 @@
 """A discrete-event replay of a workload through one route: the policy decides, the cloud model and the slots follow."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -11,6 +11,7 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Market, Route
+from annex_core.model.wording import counted
 from annex_core.planner.matching import Matcher, usable_disk_kib, usable_memory_mib
 from annex_core.planner.runtimes import Finished, Runtimes
 from annex_core.replay.asking import INTERVAL_S, Ask, Policy
@@ -29,6 +30,8 @@ _FILL_S = 10.0
 _REFILL_S = 60.0
 _LAST_START_S = 120.0
 """In a lease's last two minutes no job is started."""
+_EVICTIONS = 10
+"""A job that lost its machine so often is given up: its run may never end."""
 _LEARNED_WHOLE, _LEARNED_EACH = 256, 16
 """Of each shape's jobs, so many are learned from; then one of so many."""
 
@@ -60,6 +63,8 @@ class Simulation:
         self._bought = 0
         self._plans = 0
         self._ended = [0] * len(jobs.shapes)
+        self._evicted: dict[int, int] = {}
+        self._given_up = 0
         self._timeout = policy.idle_timeout(route)
         start = jobs.submitted[0] if len(jobs) else 0.0
         self.ledger = Ledger(start, jobs.submitted[-1] if len(jobs) else 0.0)
@@ -76,16 +81,18 @@ class Simulation:
         """Play it to the end: no job is left that something may still run."""
         jobs, heap = self.jobs, self._heap
         submitted, shapes = jobs.submitted, jobs.shape
-        unserved, refused = 0, set()
+        life = self.route.lifetime.total_seconds() - _LAST_START_S
+        too_long, refused = 0, dict[int, int]()
         at, count = 0, len(jobs)
         while at < count or heap:
             if at < count and (not heap or submitted[at] <= heap[0][0]):
                 shape = shapes[at]
-                if any(self._each[shape].values()):
-                    self._arrive(at, shape, submitted[at])
+                if not any(self._each[shape].values()):
+                    refused[shape] = refused.get(shape, 0) + 1
+                elif jobs.seconds[at] > life:
+                    too_long += 1
                 else:
-                    unserved += 1
-                    refused.add(shape)
+                    self._arrive(at, shape, submitted[at])
                 at += 1
                 continue
             now, number, what, argument = heappop(heap)
@@ -94,10 +101,19 @@ class Simulation:
             else:
                 what(argument, now)
         left = sum(yard.waiting for yard in self.yards.values())
-        why = [f"{self._described(shape)}: no type of route {self.route.name} can run it" for shape in sorted(refused)]
+        unserved = sum(refused.values()) + too_long + self._given_up + left
+        return self.ledger.outcome(self.policy.name, unserved, [*self._why(refused, too_long, left)], self._plans)
+
+    def _why(self, refused: Iterable[int], too_long: int, left: int) -> Iterator[str]:
+        """What kept jobs from being run."""
+        if too_long:
+            yield f"{counted(too_long, 'job')} ran longer than an annex of route {self.route.name} lives"
+        if self._given_up:
+            yield f"{counted(self._given_up, 'job')} lost their machine {_EVICTIONS} times, and were given up"
         if left:
-            why.append(f"{left} jobs still waited when nothing more was to come: the route's caps keep them")
-        return self.ledger.outcome(self.policy.name, unserved + left, why, self._plans)
+            yield f"{counted(left, 'job')} still waited when nothing more was to come: the route's caps keep them"
+        for shape in sorted(refused):
+            yield f"{self._described(shape)}: no type of route {self.route.name} can run it"
 
     def _described(self, shape: int) -> str:
         of = self.jobs.shapes[shape]
@@ -249,7 +265,11 @@ class Simulation:
             shape = self.jobs.shape[job]
             self.ledger.evicted(began, now, self._size[shape][0])
             yard.running[shape] -= 1
-            yard.idle.setdefault(shape, deque()).appendleft(job)
+            self._evicted[job] = self._evicted.get(job, 0) + 1
+            if self._evicted[job] < _EVICTIONS:
+                yard.idle.setdefault(shape, deque()).appendleft(job)
+            else:
+                self._given_up += 1
         machine.jobs.clear()
         price = self._price[machine.kind.name]
         self.ledger.machine(machine.launched, machine.ready, now, machine.kind.vcpus, price)

@@ -123,6 +123,21 @@ def test_jobs_that_outlast_a_lease_are_run_in_the_next_one_where_they_fit_and_th
     assert found.lost > 0
 
 
+@pytest.mark.parametrize("policy", ALL)
+def test_a_job_longer_than_any_annex_lives_is_told_of_and_the_replay_ends(policy: Callable[[], Policy]) -> None:
+    found = played([*at_once(2), *at_once(1, seconds=10 * 86400)], policy())
+    assert (found.jobs, found.unserved) == (3, 1)
+    assert "ran longer than an annex of route spot lives" in found.why_unserved[0]
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_jobs_that_are_always_interrupted_are_given_up_and_the_replay_ends(policy: Callable[[], Policy]) -> None:
+    found = played(at_once(3, seconds=20_000), policy(), cloud=replace(CALM, interruptions=60))
+    assert found.unserved == 3
+    assert "lost their machine 10 times" in found.why_unserved[0]
+    assert found.lost > 0
+
+
 def test_a_fixed_annex_is_of_its_size() -> None:
     found = played(at_once(10, seconds=300), Fixed(7), route=replace(ROUTE, max_instances=50))
     assert found.machines == 7
