@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit lint format clean \
-        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper
+        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper bench-replay
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,10 +47,13 @@ format: $(VENV)/ready ## put the sources into the project's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: bench-hook bench-reaper bench-calls bench-reaction bench-router bench-cycle ## all measures; each prints its ratio last
+bench: bench-hook bench-reaper bench-calls bench-reaction bench-router bench-cycle bench-replay ## all measures; each prints its ratio last
 
 bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
 	@$(BIN)/python bench/hook.py
+
+bench-replay: $(VENV)/ready ## a million jobs of 200 shapes through the planner, in simulated time
+	@$(BIN)/python -m bench.replay
 
 bench-router: $(VENV)/ready ## 5,000 jobs through an annex route, beside the same route without hooks
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.router
