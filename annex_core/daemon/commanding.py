@@ -32,6 +32,7 @@ from annex_core.model.wording import clause
 from annex_core.planner.commands import (
     Quote,
     begun,
+    by_aws,
     extended,
     joined,
     lease,
@@ -219,7 +220,7 @@ class Commands:
         """The annex with the lease that a further create asks for, if that is a later one."""
         if lives.ending:
             raise Refused(f"annex {lives.key.name} is being ended; wait until it is gone")
-        until = lease(asked, now)
+        until = lease(asked, by_aws(now, lives.region, snapshot))
         if until is None or until == lives.lease_ends:
             return lives
         if until < lives.lease_ends:
@@ -238,7 +239,7 @@ class Commands:
     def _extend(self, asked: Mapping[str, Any], asker: Asker) -> str:
         snapshot, now = self._snapshot(), self._clock()
         annex = self._living(asked, asker, snapshot)
-        until = lease(asked, now)
+        until = lease(asked, by_aws(now, annex.region, snapshot))
         if until is None:
             raise BadRequest("extend: say until when")
         changed = extended(annex, until, snapshot, now)

@@ -39,7 +39,11 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     """
     settled = False
     again = []
-    wanted = {annex.id for annex in snapshot.annexes.values() if annex.lease_ends > snapshot.at and not annex.ending}
+    wanted = {
+        annex.id
+        for annex in snapshot.annexes.values()
+        if annex.lease_ends > snapshot.aws_now(annex.region) and not annex.ending
+    }
     for launch in snapshot.launches:
         if launch.state in UNDONE and (shown := _shown(launch, snapshot)):
             log.warning("%s was given up as %s, and AWS shows it", shown, launch.state)

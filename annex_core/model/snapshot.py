@@ -78,3 +78,7 @@ class Snapshot:
     access_point: str = ""
     pool: str = ""
     """The value of the htcondor:Pool tag."""
+
+    def aws_now(self, region: str) -> datetime:
+        """By AWS's clock, which leases are measured by; ours may be wrong by minutes."""
+        return self.at + self.regions.get(region, RegionView()).ahead

@@ -113,8 +113,9 @@ def begun(
     """
     overrides = {name: value for name, value in asked.items() if name in ANNEX_FIELDS}
     its = overridden(route, overrides)
-    ends = lease(asked, now) or now + its.lifetime
-    _within(ends, its, now)
+    aws_now = by_aws(now, its.region, snapshot)
+    ends = lease(asked, aws_now) or aws_now + its.lifetime
+    _within(ends, its, aws_now)
     return Annex(
         id=annex_id(key, access_point=snapshot.access_point),
         key=key,
@@ -124,7 +125,7 @@ def begun(
         endpoint=route.endpoint,
         started=now,
         lease_ends=ends,
-        ends_at_latest=now + its.max_lifetime,
+        ends_at_latest=aws_now + its.max_lifetime,
         overrides=overrides,
         pilot=its.pilot,
     )
@@ -155,6 +156,11 @@ def joined(annex: Annex, asked: Mapping[str, Any]) -> list[str]:
     return [f"annex {annex.key.name} lives, and keeps the {name} it was made with" for name in kept]
 
 
+def by_aws(now: datetime, region: str, snapshot: Snapshot) -> datetime:
+    """What AWS's clock shows, by which leases end."""
+    return now + (snapshot.aws_now(region) - snapshot.at)
+
+
 def lease(asked: Mapping[str, Any], now: datetime) -> datetime | None:
     """When the lease is to end; None where nothing is said of it."""
     if "lease_ends" in asked:
@@ -172,6 +178,7 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
     name = annex.key.name
     if annex.ending:
         raise Refused(f"annex {name} is being ended")
+    now = by_aws(now, annex.region, snapshot)
     if annex.lease_ends - now < TOO_LATE:
         raise Refused(
             f"it is too late: the lease of annex {name} ends at {stamp(annex.lease_ends)}, in less than 5 minutes, and"

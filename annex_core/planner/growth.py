@@ -41,6 +41,7 @@ class Growth:
 def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot: Snapshot) -> Annex:
     """The annex that these jobs would begin now."""
     wished = [group.wishes.lifetime for group in groups if group.wishes.lifetime is not None]
+    now = snapshot.aws_now(route.region)
     return Annex(
         id=annex_id(key, access_point=snapshot.access_point),
         key=key,
@@ -49,8 +50,8 @@ def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot:
         region=route.region,
         endpoint=route.endpoint,
         started=snapshot.at,
-        lease_ends=snapshot.at + min([*(wished or [route.lifetime]), route.max_lifetime]),
-        ends_at_latest=snapshot.at + route.max_lifetime,
+        lease_ends=now + min([*(wished or [route.lifetime]), route.max_lifetime]),
+        ends_at_latest=now + route.max_lifetime,
         limits=queued_limits(key, groups, snapshot),
         pilot=route.pilot,
     )
@@ -129,7 +130,7 @@ def _hold(
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return "AWS has not answered the last request yet"
-    left = annex.lease_ends - snapshot.at
+    left = annex.lease_ends - snapshot.aws_now(annex.region)
     if left < max(_TOO_LATE, min(_LAST_CALL, (annex.lease_ends - annex.started) / 4)):
         return "the annex's lease is about to end; a new one begins after it"
     failure = snapshot.failures.get(annex.id)

@@ -69,7 +69,7 @@ def _decide(
     """What is to be done about one annex, and what its jobs are told; None where it has no idle jobs."""
     annex = snapshot.annexes.get(key)
     idle = sum(group.idle for group in groups)
-    if annex and annex.lease_ends <= snapshot.at:
+    if annex and annex.lease_ends <= snapshot.aws_now(annex.region):
         ended = f"Annex {key.name}: its lease has ended; a new one begins when its machines are gone."
         return _finished(annex, snapshot), Outlook(ended, idle, "the lease has ended")
     if annex and annex.ending:
@@ -123,9 +123,9 @@ def _ended(snapshot: Snapshot) -> list[Action]:
     actions: list[Action] = []
     for region, view in sorted(snapshot.regions.items()):
         fleets, instances = _leased(view, snapshot.access_point)
-        if over := due(fleets, snapshot.at + view.ahead).ids:
+        if over := due(fleets, snapshot.aws_now(region)).ids:
             actions.append(CancelFleets(region, over, terminate=True, why="the lease has ended"))
-        if over := due(instances, snapshot.at + view.ahead).ids:
+        if over := due(instances, snapshot.aws_now(region)).ids:
             actions.append(Terminate(region, over, why="the lease has ended"))
     return actions
 

@@ -144,7 +144,16 @@ def spoilt():
     yield {**PLANTED}
     yield {"name": "blue", **PLANTED, "count": 3}
     for name in PLANTED:
-        for value in (SECRET, [SECRET], {SECRET: SECRET}, {"../x": SECRET}, {"x": [SECRET]}, 7, SECRET * 2000):
+        for value in (
+            SECRET,
+            [SECRET],
+            {"x": SECRET},
+            {"../x": SECRET},
+            {"UserData": [SECRET]},
+            {"x": [SECRET]},
+            7,
+            SECRET * 2000,
+        ):
             yield {"name": "blue", name: value}
 
 
@@ -156,6 +165,7 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         journal=journal,
         orders=OrderBook(journal),
         remains=lambda key, *, living: {},
+        types=lambda region, names: {},
         administrators={"admin"},
         default_route="",
         wake=lambda: None,

@@ -505,3 +505,36 @@ def test_a_region_that_does_not_answer_is_a_failure_and_not_an_empty_list(desk):
 def test_nobody_is_told_of_anothers_annex(desk_with_blue):
     with pytest.raises(Refused, match="only an administrator"):
         desk_with_blue.ask("remains", BOB_SPEAKS, name="blue", owner="alice")
+
+
+# A clock that is wrong
+
+
+TEN = timedelta(minutes=10)
+
+
+def clock_behind(desk, life=None, by=TEN):
+    """Ours is behind AWS's."""
+    if life:
+        desk.journal.begin(life)
+    view = {"us-east-2": RegionView(ahead=by)}
+    desk.seen = snapshot(annexes={life.key: life} if life else {}, regions=view)
+
+
+def test_it_is_too_late_to_extend_when_it_is_by_aws_s_clock(desk):
+    clock_behind(desk, annex(lease_ends=NOW + timedelta(minutes=14)))
+    with pytest.raises(Refused, match="it is too late"):
+        desk.ask("extend", name="blue", lifetime_s=7200)
+
+
+def test_a_clock_that_runs_ahead_makes_nothing_too_late(desk):
+    clock_behind(desk, annex(lease_ends=NOW + timedelta(minutes=1)), by=-TEN)
+    desk.ask("extend", name="blue", lifetime_s=7200)
+    assert desk.annex().lease_ends == NOW + 2 * HOUR - TEN
+
+
+def test_a_lease_lasts_as_long_as_was_asked_for_by_aws_s_clock(desk):
+    clock_behind(desk)
+    desk.ask("create", name="blue", lifetime_s=3600)
+    life = desk.annex()
+    assert (life.lease_ends, life.ends_at_latest) == (NOW + TEN + HOUR, NOW + TEN + ROUTE.max_lifetime)

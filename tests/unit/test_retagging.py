@@ -137,3 +137,12 @@ class TestPastTheOuterBound:
         came = known("i-1", launched=NOW, hourly_ceiling=Decimal(1))
         assert committed(self.life, [came], [], NOW, launches=[asked]) == 1
         assert committed(self.life, [came], [], NOW, launches=[]) == 30
+
+
+def test_where_our_clock_is_behind_nothing_is_launched_that_aws_s_clock_ends_at_once():
+    """By ours the lease has 12 minutes left, by AWS's 2; or 6, and it has ended."""
+    for left in (12, 6):
+        life = annex(lease_ends=NOW + timedelta(minutes=left))
+        view = RegionView(ahead=timedelta(minutes=10))
+        assert fleets(living([group(3)], at=view, annexes={ALICE: life})) == []
+        assert fleets(living([group(3)], at=RegionView(), annexes={ALICE: replace(life, started=NOW)}))
