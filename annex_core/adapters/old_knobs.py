@@ -9,7 +9,11 @@ import htcondor2
 from annex_core.errors import Unavailable
 from annex_core.legacy.knobs import Knob, Knobs
 
-_HEAD = re.compile(r"([\w./]*ANNEX_DEFAULT_\w+) = (.*)", re.IGNORECASE)
+_HEAD = re.compile(r"([\w./]+) = (.*)")
+_OLD = re.compile(r"[\w./]*ANNEX_DEFAULT_\w+", re.IGNORECASE)
+_TEXT = re.compile(r"[\w./]+ @=(\w+).*")
+DEFAULT = "<Default>"
+"""Where a knob stands that HTCondor has compiled in."""
 _PLACE = re.compile(r" # at: (.*?)(?:, line (\d+))?(?:, use .*)?")
 _EXPANDED = re.compile(r" # expanded: (.*)")
 _DEADLINE_S = 30
@@ -22,10 +26,20 @@ def old_knobs() -> Knobs:
     Raises:
         Unavailable: It did not answer.
     """
+    return Knobs({knob.name.lower(): knob for knob in set_in(dumped("ANNEX_DEFAULT_"))})
+
+
+def dumped(pattern: str) -> str:
+    """
+    What condor_config_val says of the knobs whose names match.
+
+    Raises:
+        Unavailable: It did not answer.
+    """
     try:
         # An error of the configuration is told by whoever reads it in earnest.
         done = subprocess.run(
-            ["condor_config_val", "-v", "-dump", "ANNEX_DEFAULT_"],
+            ["condor_config_val", "-v", "-dump", pattern],
             capture_output=True,
             text=True,
             timeout=_DEADLINE_S,
@@ -34,7 +48,7 @@ def old_knobs() -> Knobs:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"condor_config_val does not answer: {error}") from error
-    return Knobs({knob.name.lower(): knob for knob in set_in(done.stdout)})
+    return done.stdout
 
 
 def central_managers(configuration: Mapping[str, str] = htcondor2.param) -> frozenset[str]:
@@ -45,15 +59,32 @@ def central_managers(configuration: Mapping[str, str] = htcondor2.param) -> froz
 
 def set_in(answer: str) -> Iterator[Knob]:
     """
+    The withdrawn tool's knobs that somebody set.
+
     Args:
-        answer: What `condor_config_val -v -dump` prints: NAME = VALUE, then comments that say where and what.
+        answer: As of knobs_in.
     """
-    name, place, value = "", "", ""
-    for line in [*answer.splitlines(), "NAME_ANNEX_DEFAULT_END = "]:
-        if head := _HEAD.fullmatch(line):
-            if name and place and place != "<Default>":
+    return (each for each in knobs_in(answer) if each.place != DEFAULT and _OLD.fullmatch(each.name))
+
+
+def knobs_in(answer: str) -> Iterator[Knob]:
+    """
+    Args:
+        answer: What `condor_config_val -v -dump` prints: NAME = VALUE, then comments that say where and what. Texts of
+            several lines are left out.
+    """
+    name, place, value, text_ends = "", "", "", ""
+    for line in [*answer.splitlines(), "END = "]:
+        if text_ends:
+            text_ends = "" if line.strip() == f"@{text_ends}" else text_ends
+        elif (head := _HEAD.fullmatch(line)) or (text := _TEXT.fullmatch(line)):
+            if name and place:
                 yield Knob(name, value.strip(), place)
-            (name, value), place = head.groups(), ""
+            name, value, place = "", "", ""
+            if head:
+                name, value = head.groups()
+            elif text:
+                text_ends = text[1]
         elif at := _PLACE.fullmatch(line):
             place = f"{at[1]}:{at[2]}" if at[2] else at[1]
         elif expanded := _EXPANDED.fullmatch(line):

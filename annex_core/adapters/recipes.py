@@ -18,6 +18,7 @@ from annex_core.bundle.build import USER_DATA_LIMIT
 from annex_core.model import duration
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import FleetApi, Market, Route
+from annex_core.model.setting import Origin, Setting
 
 FIELDS = {
     "AnnexRegion": "region",
@@ -121,6 +122,29 @@ class Checker:
         self._sense(reading, values)
         route = None if reading.refused else self._route(text.name, values)
         return Checked(route, reading.findings(), ours=True)
+
+    def settings(
+        self, text: RouteText, configuration: Mapping[str, str], places: Mapping[str, str]
+    ) -> Iterator[Setting]:
+        """
+        Every macro as it is in force in this route, and where it was said; whether it is any good is check()'s affair.
+
+        Args:
+            configuration, places: As for check().
+
+        Raises:
+            RouteTextError: The text can't be read.
+        """
+        reading = _Reading(text, macros(text.lines, configuration), configuration, places)
+        for name, shape in self._shapes.items():
+            try:
+                said = reading.text_of(name)
+            except RouteTextError as e:
+                said = f"({e})"
+            origin, where = reading.origin(name)
+            if said is None:
+                said = _written(shape["default"], shape) if "default" in shape else None
+            yield Setting(name, said or None, origin, where)
 
     def _unknown(self, reading: "_Reading") -> None:
         for macro in reading.own.values():
@@ -237,6 +261,14 @@ class _Reading:
         text = text.strip()
         return text[1:-1] if re.fullmatch(r'"[^"]*"', text) else text
 
+    def origin(self, name: str) -> tuple[Origin, str]:
+        """Who says it, and at which FILE:LINE."""
+        if macro := self.own.get(name.lower()):
+            return Origin.ROUTE, self._text.where(macro.line)
+        if self._configuration.get(name) is not None:
+            return Origin.POOL, self._places.get(name.lower(), "")
+        return Origin.DEFAULT, ""
+
     def findings(self) -> tuple[Finding, ...]:
         """In the order of the lines they stand on; what has no line comes first."""
         return tuple(finding for _, finding in sorted(self._found, key=lambda found: found[0]))
@@ -254,6 +286,15 @@ class _Reading:
         pool_wide = macro is None and name in self._configuration
         where = self._places.get(name.lower(), f"pool-wide {name}") if pool_wide else self._text.where(line)
         self._found.append((line or 0, Finding(self._text.name, where, text, fatal)))
+
+
+def _written(value: Any, shape: Mapping[str, Any]) -> str:
+    """A default as a route would say it."""
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    return f"{value}s" if shape.get("unit") == "s" else str(value)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

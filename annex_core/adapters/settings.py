@@ -16,6 +16,27 @@ _SIZE = re.compile(r"(\d{1,15})\s*(?:([kmgt]?)b?)?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
+KNOBS: Mapping[str, str | None] = {
+    "ANNEXD_INTERVAL": "60",
+    "ANNEXD_CREDENTIALS": None,
+    "ANNEXD_JOURNAL": "$(SPOOL)/annexd/journal.db",
+    "ANNEXD_SOCKET": "$(RUN)/annexd.sock",
+    "ANNEXD_LOG": "$(LOG)/AnnexdLog",
+    "MAX_ANNEXD_LOG": "10 Mb",
+    "MAX_NUM_ANNEXD_LOG": "1",
+    "ANNEXD_DEBUG": None,
+    "ANNEX_AUDIT_LOG": "$(LOG)/AnnexAuditLog",
+    "MAX_ANNEX_AUDIT_LOG": "10 Mb",
+    "MAX_NUM_ANNEX_AUDIT_LOG": "2",
+    "ANNEX_POOL": "$(SCHEDD_NAME)",
+    "ANNEX_DOMAIN": "$(TRUST_DOMAIN)",
+    "ANNEX_COLLECTOR_HOST": None,
+    "ANNEX_ADMINISTRATORS": None,
+    "ANNEX_DEFAULT_ROUTE": None,
+}
+"""What stands in for each knob that is not set; None: nothing does."""
+
+
 @dataclass(frozen=True)
 class LogSettings:
     """Of ANNEXD_LOG, or of ANNEX_AUDIT_LOG."""

@@ -25,6 +25,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex lint
         Check the routes in HTCondor's configuration, and the job router's hooks. Every error and warning is a line of
         its own; the exit status is 1 when there is an error.
+    condor_annex config [NAME] [-route ROUTE] [-json]
+        Every setting that is in force, and who said it: a command, a job, the route, the pool, or nobody. With NAME,
+        as it is for that annex.
     condor_annex check-connectivity [COLLECTOR]
         Ask who is at the addresses where machines report, and say what to open. The exit status is 1 unless all of
         them lead to this pool's annex collector.
@@ -79,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from annex_core.cli import steering
 
             return steering.end(rest, "off")
+        case "config":
+            from annex_core.cli import config
+
+            return config.run(rest)
         case "lint":
             from annex_core.cli import lint
 

@@ -41,6 +41,7 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "frozen": None,
         "ending": None,
         "orders": [],
+        "decided": {"command": {}, "job": {}},
         "status": f"Annex {name}: 2 machines are on their way.",
         "jobs": {"idle": 12345, "running": 30, "held": 1},
         "fleets": [FLEET],
