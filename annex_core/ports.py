@@ -81,7 +81,8 @@ class LaunchRequest:
     valid_from: datetime
     valid_until: datetime
     """Only Spot Fleet has such a bound; what the others launch is bound by its tags alone."""
-    fleet_role: str
+    fleet_role: str | None
+    """Spot Fleet's alone."""
     tags: Mapping[str, str] = field(hash=False)
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Of the fleet, as a fleet configuration has them; Spot Fleet only."""

@@ -100,6 +100,8 @@ _EC2_FLEET_SPELLS = {
 
 def spot_fleet(request: LaunchRequest) -> dict[str, Any]:
     """RequestSpotFleet's parameters."""
+    if request.fleet_role is None:
+        raise Refused("a Spot Fleet is launched with a role, and the route names none (AnnexFleetRole)")
     config = {
         "Type": "request",
         "ClientToken": request.client_token,

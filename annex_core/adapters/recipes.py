@@ -12,6 +12,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from annex_core.adapters import unaided
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, expand, macros
 from annex_core.bundle.build import USER_DATA_LIMIT
@@ -194,6 +195,7 @@ class Checker:
         if values.get("AnnexMaxLifetime", lifetime) < lifetime:
             reading.refuse("AnnexMaxLifetime", "AnnexMaxLifetime is less than AnnexLifetime")
         _user_data(reading, values)
+        unaided.check(reading, values)
         for name, (default, limit) in _LIMITS.items():
             if not reading.is_set(name, pool_wide=default):
                 reading.warn(name, f"{name} is not set: the job router takes {limit} jobs at most")

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes this instance an execution point of one annex, and powers it off when there is no more to do.
 #
-# EC2 user data, run once by cloud-init as root; a header sets BUNDLE_URL, BUNDLE_WITHIN (seconds), LEASE_ENDS and
-# ENDS_AT_LATEST (UTC, ISO 8601). Needs tar, coreutils, util-linux and iproute2; curl and HTCondor are installed where
+# EC2 user data, run once by cloud-init as root; a header sets BUNDLE_URL, or BUNDLE itself in base64, BUNDLE_WITHIN
+# (seconds), LEASE_ENDS and ENDS_AT_LATEST (UTC, ISO 8601). Needs tar, coreutils, util-linux and iproute2; curl and HTCondor are installed where
 # they lack.
 # Environment: ANNEX_METADATA, where instance metadata is; CONDOR_CONFIG, for a personal HTCondor.
 # Whatever fails here powers the instance off, which terminates it: it must never cost money for nothing.
@@ -207,6 +207,11 @@ close_metadata() {
 
 # By a file and not an argument: the URL is as good as a key, and arguments are for all to see.
 fetch_bundle() {
+    if [ -n "${BUNDLE:-}" ]; then
+        (umask 077 && printf %s "$BUNDLE" | base64 -d >"$WORK/bundle")
+        log 'the bundle came with the user data'
+        return
+    fi
     until=$(($(now) + BUNDLE_WITHIN))
     (umask 077 && printf 'url = "%s"\n' "$BUNDLE_URL" >"$WORK/url")
     until curl -fsS --connect-timeout 10 -m 60 -K "$WORK/url" -o "$WORK/bundle" && tar -tzf "$WORK/bundle" >/dev/null; do
@@ -275,7 +280,7 @@ install_htcondor() {
 WORK=$(mktemp -d)
 trap leave EXIT
 trap 'WHY="told to end"; exit 0' TERM INT HUP
-: "${BUNDLE_URL:?}" "${BUNDLE_WITHIN:?}" "${LEASE_ENDS:?}" "${ENDS_AT_LATEST:?}"
+: "${BUNDLE:-${BUNDLE_URL:?}}" "${BUNDLE_WITHIN:?}" "${LEASE_ENDS:?}" "${ENDS_AT_LATEST:?}"
 log "booting; the lease ends $LEASE_ENDS, at the latest $ENDS_AT_LATEST"
 keep_lease &
 TIMER=$!

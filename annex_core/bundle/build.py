@@ -16,13 +16,14 @@ import io
 import re
 import shlex
 import tarfile
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 
-from annex_core.errors import BadRequest, BadRoute
+from annex_core.errors import BadRequest, BadRoute, Refused
 from annex_core.model.names import AnnexKey
 from annex_core.model.tags import stamp
 
@@ -96,20 +97,20 @@ def bundle(point: ExecutionPoint, *, token: str, config_dir: Mapping[str, bytes]
     return archive.getvalue()
 
 
-def user_data(*, url: str, lease_ends: datetime, ends_at_latest: datetime) -> str:
+def user_data(*, source: str | bytes, lease_ends: datetime, ends_at_latest: datetime) -> str:
     """
     The script that cloud-init runs as root at first boot.
 
     Args:
-        url: Where the bundle is, good without credentials until the last instance has booted.
+        source: The URL of the bundle, good without credentials until the last instance has booted; or the bundle.
         lease_ends: For an instance that can't read its LeaseEnds tag.
         ends_at_latest: The outer bound, whatever the tag says.
 
     Raises:
-        ValueError: It would be longer than EC2 takes.
+        Refused: It would be longer than EC2 takes.
     """
     header = {
-        "BUNDLE_URL": url,
+        **({"BUNDLE_URL": source} if isinstance(source, str) else {"BUNDLE": b64encode(source).decode()}),
         "BUNDLE_WITHIN": str(int(FETCH_WITHIN.total_seconds())),
         "LEASE_ENDS": stamp(lease_ends),
         "ENDS_AT_LATEST": stamp(ends_at_latest),
@@ -118,7 +119,7 @@ def user_data(*, url: str, lease_ends: datetime, ends_at_latest: datetime) -> st
     settings = "".join(f"{name}={shlex.quote(value)}\n" for name, value in header.items())
     text = f"{shebang}\n{settings}{script}"
     if len(text.encode()) > USER_DATA_LIMIT:
-        raise ValueError(f"user data of {len(text.encode())} bytes, EC2 takes {USER_DATA_LIMIT}")
+        raise Refused(f"user data of {len(text.encode())} bytes, EC2 takes {USER_DATA_LIMIT}")
     return text
 
 

@@ -21,7 +21,7 @@ from annex_core.fleet_file.configuration import FleetConfig
 from annex_core.model.annex import Annex, LaunchState, Obstacle
 from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
-from annex_core.model.route import Route
+from annex_core.model.route import FleetApi, Route
 from annex_core.model.tags import AnnexTags
 from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest, Tokens
 
@@ -52,12 +52,26 @@ class Site:
 class _Asked:
     """What a launch asks for beside what every launch does."""
 
-    template: TemplateRef
+    template: TemplateRef | TemplateRequest
     overrides: tuple[Override, ...]
-    role: str
+    role: str | None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capacity: int | None = None
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What an annex's machines are launched with, before user data."""
+
+    request: TemplateRequest
+    point: ExecutionPoint | None
+    """None: they bring their own pilot."""
+    own: str | None
+    """User data in place of our boot script."""
+    config_dir: Mapping[str, bytes]
+    digest: str
+    """Of all that a launch template is made from."""
 
 
 class Launcher:
@@ -110,6 +124,8 @@ class Launcher:
         except BadRequest as refusal:
             self._refuse(wanted, refusal)
             return
+        if route.api is FleetApi.RUN_INSTANCES:
+            wanted = replace(wanted, types=(asked.overrides[0].instance_type,))
         now = self._clock()
         launch = wanted.as_launch(client_token(annex.id, self._unique()), now)
         request = LaunchRequest(
@@ -132,7 +148,12 @@ class Launcher:
         send(self._journal, self._regions, launch, document, now)
 
     def _by_route(self, wanted: LaunchFleet, route: Route, region: Region) -> _Asked:
-        return _Asked(self._template(wanted, route, region), _overrides(wanted, route, region), route.fleet_role)
+        overrides = _overrides(wanted, route, region)
+        if route.api is FleetApi.RUN_INSTANCES:
+            # One type in one subnet: each call takes the next ones, so that no shortage is met for ever.
+            number = len(self._journal.launches([wanted.annex]))
+            return _Asked(self._inline(wanted, route, region), (overrides[number % len(overrides)],), None)
+        return _Asked(self._template(wanted, route, region), overrides, route.fleet_role)
 
     def _configured(self, wanted: LaunchFleet, route: Route, region: Region, config: FleetConfig) -> _Asked:
         """By a fleet configuration: a version of the annex's template for each specification."""
@@ -198,6 +219,42 @@ class Launcher:
         """
         annex = wanted.annex
         now = self._clock()
+        described = self._described(wanted, route, region, data)
+        request, point = described.request, described.point
+        needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
+        known = self._journal.template(annex.id)
+        if known and known.digest == described.digest and known.url_expires >= needed_until:
+            return TemplateRef(known.template, known.version)
+        content = self._bundle(wanted, point, described.config_dir) if point else b""
+        store = region.store(route.bucket) if route.bucket else None
+        if store and content:
+            store.put(bundle_key(annex.id), content, request.tags)
+        text, good_until = described.own, annex.ends_at_latest + FETCH_WITHIN + _BOOT + route.fulfil_within
+        if text is None:
+            source: str | bytes = content
+            if store:
+                good_until = needed_until + _URL_GOOD_FOR
+                source = store.url(bundle_key(annex.id), expires_in=int((good_until - now).total_seconds()))
+            text = user_data(source=source, lease_ends=annex.lease_ends, ends_at_latest=annex.ends_at_latest)
+        made = region.cloud.put_template(
+            replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
+            existing=known.template if known else None,
+        )
+        bucket = (route.bucket or "") if point else ""
+        self._journal.keep_template(Template(annex.id, made.id, made.version, bucket, described.digest, good_until))
+        return made
+
+    def _inline(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRequest:
+        """What the annex's template would hold, for a call that takes none; the bundle is in the user data."""
+        annex, described = wanted.annex, self._described(wanted, route, region, _NOTHING)
+        text = described.own
+        if text is None and described.point:
+            content = self._bundle(wanted, described.point, described.config_dir)
+            text = user_data(source=content, lease_ends=annex.lease_ends, ends_at_latest=annex.ends_at_latest)
+        return replace(described.request, user_data=text or "")
+
+    def _described(self, wanted: LaunchFleet, route: Route, region: Region, data: Mapping[str, Any]) -> "_Described":
+        annex = wanted.annex
         own = _own_user_data(route)
         if annex.pilot and own is None:
             raise BadRoute(route.name, "there is no AnnexUserDataFile, and without user data no pilot starts")
@@ -217,29 +274,7 @@ class Launcher:
             data=data,
         )
         digest = _digest(annex.started, point, own, request, sorted(config_dir.items()))
-        needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
-        known = self._journal.template(annex.id)
-        if known and known.digest == digest and known.url_expires >= needed_until:
-            return TemplateRef(known.template, known.version)
-        if point:
-            self._put_bundle(wanted, point, config_dir, route, region)
-        text, good_until = own, annex.ends_at_latest + FETCH_WITHIN + _BOOT + route.fulfil_within
-        if text is None:
-            good_until = needed_until + _URL_GOOD_FOR
-            text = user_data(
-                url=region.store(route.bucket).url(
-                    bundle_key(annex.id), expires_in=int((good_until - now).total_seconds())
-                ),
-                lease_ends=annex.lease_ends,
-                ends_at_latest=annex.ends_at_latest,
-            )
-        made = region.cloud.put_template(
-            replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
-            existing=known.template if known else None,
-        )
-        bucket = route.bucket if point else ""
-        self._journal.keep_template(Template(annex.id, made.id, made.version, bucket, digest, good_until))
-        return made
+        return _Described(request, point, own, config_dir, digest)
 
     def _execution_point(self, wanted: LaunchFleet) -> ExecutionPoint:
         annex = wanted.annex
@@ -255,14 +290,11 @@ class Launcher:
             version=self._site.version,
         )
 
-    def _put_bundle(
-        self, wanted: LaunchFleet, point: ExecutionPoint, config_dir: Mapping[str, bytes], route: Route, region: Region
-    ) -> None:
+    def _bundle(self, wanted: LaunchFleet, point: ExecutionPoint, config_dir: Mapping[str, bytes]) -> bytes:
         annex = wanted.annex
         lifetime = int((annex.ends_at_latest - self._clock()).total_seconds())
         token = self._tokens.issue(annex.key.identity(self._site.domain), lifetime)
-        content = bundle(point, token=token, config_dir=config_dir)
-        region.store(route.bucket).put(bundle_key(annex.id), content, self._tags(wanted, route))
+        return bundle(point, token=token, config_dir=config_dir)
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:

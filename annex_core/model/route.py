@@ -43,10 +43,10 @@ class Route:
     image: str
     """An AMI id, or the name of an SSM parameter that holds one (it starts with a slash)."""
     instance_types: tuple[str, ...]
-    bucket: str
-    """The S3 bucket for bundles, in the route's region."""
-    fleet_role: str
-    """ARN of the role that Spot Fleet launches with (IamFleetRole)."""
+    bucket: str | None = None
+    """The S3 bucket for bundles, in the route's region; None: a bundle travels in the user data."""
+    fleet_role: str | None = None
+    """ARN of the role that Spot Fleet launches with (IamFleetRole); no other call needs one."""
     endpoint: str | None = None
     """Another endpoint than AWS's own, such as the local cloud's."""
     market: Market = Market.SPOT
@@ -100,7 +100,8 @@ class Route:
     @property
     def api(self) -> FleetApi:
         """The call that asks for its instances: a Spot Fleet brings no on-demand ones but beside others."""
-        return self.fleet_api if self.market is Market.SPOT else FleetApi.EC2_FLEET
+        on_demand = self.market is not Market.SPOT
+        return FleetApi.EC2_FLEET if on_demand and self.fleet_api is FleetApi.SPOT_FLEET else self.fleet_api
 
 
 _AS_THEY_STAND = (

@@ -130,6 +130,7 @@ class Instance:
         ends_at_latest: datetime | None = None,
         within: int = 300,
         metadata: str | None = None,
+        carried: bool = False,
     ) -> "Instance":
         """Run the script; *master* is what condor_master does here, as shell; None: there is none yet."""
         # Like a daemon of HTCondor, and unlike a shell, it doesn't care which signals it was started without.
@@ -137,7 +138,7 @@ class Instance:
             self.program("condor_master", f"exec env --default-signal {self.folder / 'bin' / 'master'}")
             self.program("master", f"trap '' HUP\necho stand-in runs\n{master}")
         text = user_data(
-            url=f"{self.metadata.url}/bundle?signed=1&so=2",
+            source=(self.metadata.bundle or b"") if carried else f"{self.metadata.url}/bundle?signed=1&so=2",
             lease_ends=lease_ends or self.now + HOUR,
             ends_at_latest=ends_at_latest or self.now + 24 * HOUR,
         )
@@ -263,6 +264,13 @@ def test_without_its_bundle_it_ends_in_the_time_it_has_and_starts_nothing(instan
     said = instance.boot("exec sleep 1000", within=1).end(within=20)
     assert "powering off: no bundle after 1 s" in said
     assert "stand-in runs" not in said
+
+
+def test_a_bundle_that_comes_with_the_user_data_is_not_asked_for(instance: Instance) -> None:
+    said = instance.boot("ls config.d", carried=True).end(within=15)
+    assert "60-annex.config" in said.splitlines()
+    assert not [each for each in instance.metadata.asked if each.startswith("/bundle")]
+    assert "the-token" not in said
 
 
 def test_a_bundle_that_is_no_archive_is_asked_for_again(instance: Instance) -> None:

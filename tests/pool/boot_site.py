@@ -94,7 +94,7 @@ class Site:
         url = self.url(annex)
         if stored:
             self.store(annex, idle=idle)
-        script = user_data(url=url, lease_ends=now + HOUR, ends_at_latest=now + 24 * HOUR)
+        script = user_data(source=url, lease_ends=now + HOUR, ends_at_latest=now + 24 * HOUR)
         if not stored:
             script = script.replace("BUNDLE_WITHIN=300\n", "BUNDLE_WITHIN=2\n")
         return self.boot(script.replace("#!/bin/sh\n", f"#!/bin/sh\n{first}\n", 1), ImageId=self.image(image))

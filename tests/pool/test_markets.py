@@ -1,5 +1,6 @@
 """Jobs on machines that come by EC2 Fleet: Spot ones at once, and on-demand ones for those that want no other."""
 
+import boto3
 import pytest
 
 from rehearsal.pool import Pool
@@ -26,3 +27,38 @@ def test_a_job_runs_on_a_machine_of_an_instant_fleet_which_leaves(
     assert len(annexes.calls("CreateFleet", since)) == 1
     assert not annexes.calls("RequestSpotFleet", since)
     pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
+
+
+NO_ADMIN = {"RunInstances", "CreateTags", "TerminateInstances"}
+
+
+def test_in_an_account_that_nobody_has_set_up_a_job_runs_with_the_four_rights_there_are(
+    pool: Pool, annexes: Annexes
+) -> None:
+    annexes.route(
+        "unaided",
+        'TargetAnnexName == "unaided"',
+        AnnexFleetApi="run-instances",
+        AnnexImage=_image(annexes),
+        AnnexBucket=None,
+        AnnexFleetRole=None,
+    )
+    since = annexes.calls_so_far()
+    (job,) = pool.wait_for_job(annexes.submit("unaided"))
+    (machine,) = annexes.instances("unaided")
+    assert job["MachineAttrEC2InstanceID0"] == machine["InstanceId"]
+    made = {call["action"] for call in annexes.control.calls(since) if not call["action"].startswith("Describe")}
+    assert made <= NO_ADMIN
+    pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
+
+
+def _image(annexes: Annexes) -> str:
+    """The shipped route's image by its id: an SSM parameter would take another right."""
+    ssm = boto3.client(
+        "ssm",
+        region_name="us-east-2",
+        endpoint_url=annexes.control.url,
+        aws_access_key_id="rehearsal",
+        aws_secret_access_key="rehearsal",
+    )
+    return str(ssm.get_parameter(Name="/condor-annex/rehearsal/image")["Parameter"]["Value"])

@@ -11,7 +11,7 @@ import classad2
 import pytest
 
 from annex_core.bundle.build import USER_DATA_LIMIT, ExecutionPoint, bundle, user_data
-from annex_core.errors import BadRequest, BadRoute
+from annex_core.errors import BadRequest, BadRoute, Refused
 from annex_core.model.names import AnnexKey
 
 ENDS = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_a_price_is_found_under_the_name_that_the_boot_script_makes_of_the_type(
 
 def test_user_data_hands_the_script_its_settings_whatever_characters_they_hold() -> None:
     url = "https://bucket.s3.amazonaws.com/config-x.tar.gz?X-Amz-Signature=a&x='$(id)'"
-    text = user_data(url=url, lease_ends=ENDS, ends_at_latest=ENDS + timedelta(hours=16))
+    text = user_data(source=url, lease_ends=ENDS, ends_at_latest=ENDS + timedelta(hours=16))
     header = text[: text.index("# Makes this instance")]
     print_them = 'printf "%s|" "$BUNDLE_URL" "$BUNDLE_WITHIN" "$LEASE_ENDS" "$ENDS_AT_LATEST"'
     said = subprocess.run(["sh"], input=header + print_them, capture_output=True, text=True, check=True).stdout
@@ -160,13 +160,13 @@ def test_user_data_hands_the_script_its_settings_whatever_characters_they_hold()
 
 
 def test_user_data_is_a_script_to_cloud_init() -> None:
-    assert user_data(url="https://x", lease_ends=ENDS, ends_at_latest=ENDS).startswith("#!/bin/sh\n")
+    assert user_data(source="https://x", lease_ends=ENDS, ends_at_latest=ENDS).startswith("#!/bin/sh\n")
 
 
 def test_user_data_leaves_room_for_the_longest_presigned_url() -> None:
-    assert len(user_data(url="https://" + "x" * 3000, lease_ends=ENDS, ends_at_latest=ENDS)) < USER_DATA_LIMIT
+    assert len(user_data(source="https://" + "x" * 3000, lease_ends=ENDS, ends_at_latest=ENDS)) < USER_DATA_LIMIT
 
 
 def test_user_data_that_ec2_would_refuse_is_refused_here() -> None:
-    with pytest.raises(ValueError, match="EC2 takes 16384"):
-        user_data(url="x" * USER_DATA_LIMIT, lease_ends=ENDS, ends_at_latest=ENDS)
+    with pytest.raises(Refused, match="EC2 takes 16384"):
+        user_data(source="x" * USER_DATA_LIMIT, lease_ends=ENDS, ends_at_latest=ENDS)
