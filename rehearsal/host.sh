@@ -8,9 +8,10 @@ read -r pid rest < /proc/self/stat
 
 mount -t tmpfs -o mode=755 tmpfs "$space"
 cd "$space"
-mkdir -p root upper/usr/local/sbin work
+mkdir -p root upper/usr/local/sbin upper/usr/sbin work
 for program in poweroff shutdown halt; do
     install -m 755 "$poweroff" "upper/usr/local/sbin/$program"
+    install -m 755 "$poweroff" "upper/usr/sbin/$program" # for who calls it by its path
 done
 mount -t overlay -o "lowerdir=$lower,upperdir=$space/upper,workdir=$space/work" overlay root
 cd root

@@ -191,6 +191,8 @@ class Fleets:
                 is_instance_type_default=False,
                 subnet_id=pool.subnet,
                 lifecycle="spot",
+                # A token of AWS's own, without an underscore: condor-annex-ec2 waits until there is one.
+                client_token=f"{fleet.id}-{now:.0f}",
                 fleet=fleet.id,
                 **pool.launch,
             )

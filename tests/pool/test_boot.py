@@ -144,30 +144,3 @@ def test_an_image_that_can_not_close_the_metadata_address_never_starts_htcondor(
     console = site.wait_for_end(site.launch("open", first=no_tools))
     assert "powering off: the metadata address stays open to jobs" in console
     assert "condor_master runs" not in console
-
-
-BOOT_SERVICE = """\
-#!/bin/sh
-# What condor-annex-ec2 does once it has found the bundle, and the lines of its own configuration that meet ours.
-exec > /etc/condor/config.d/49ec2-instance.config
-echo 'EC2PublicIP = 203.0.113.9'
-echo 'EC2InstanceID = "i-seed"'
-exec > /etc/condor/config.d/50ec2.config
-echo 'DAEMON_LIST = MASTER STARTD'
-echo 'QuotedEC2PublicIP = "$(EC2PublicIP)"'
-echo 'STARTD_ATTRS = $(STARTD_ATTRS) QuotedEC2PublicIP EC2InstanceID'
-echo 'TCP_FORWARDING_HOST = $(EC2PublicIP)'
-echo 'MASTER.DAEMON_SHUTDOWN_FAST = ( STARTD_StartTime == 0 ) && ((CurrentTime - DaemonStartTime) > 60)'
-echo 'MOUNT_UNDER_SCRATCH = /tmp,/var/tmp'
-curl -fsS -o /etc/condor/bundle.tar.gz 'URL'
-tar --no-same-owner -C /etc/condor/config.d -x -z -f /etc/condor/bundle.tar.gz
-condor_master -f
-poweroff
-"""
-
-
-def test_an_image_with_the_boot_service_of_htcondor_joins_from_the_same_bundle(site: Site) -> None:
-    site.store("seed", idle=10)
-    instance = site.boot(BOOT_SERVICE.replace("URL", site.url("seed")))
-    assert site.run("id -un", "seed")["out"] == "nobody\n"
-    site.wait_for_end(instance)

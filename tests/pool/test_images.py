@@ -1,16 +1,33 @@
-"""Images that are not made for us: one with neither HTCondor nor curl."""
+"""
+Images that are not made for us: one with neither HTCondor nor curl, and HTCondor's own for annexes.
 
+The second runs condor-annex-ec2 as Debian's package of that name has it, against the local cloud's metadata, EC2, IAM
+and S3. It finds its bundle by a client token and by what the role of its instance profile may read.
+"""
+
+import base64
 import http.server
+import json
 import os
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from annex_core.model.names import client_token
+from annex_core.model.tags import stamp
 from rehearsal.image import MIRROR, Images
-from tests.pool.boot_site import Site, standing
+from tests.pool.boot_site import BUCKET, HOUR, Site, standing
+
+PROFILE = "annex-boot-service"
+VERSION_1 = {"HttpTokens": "optional"}
+JOB = "id -un; curl -s -m 5 http://169.254.169.254/latest/meta-data/; echo $?"
+NO_ENCRYPTION = {"80-rehearsal.config": b"ENCRYPT_EXECUTE_DIRECTORY = FALSE\n"}
+"""The service's own configuration asks for it; a machine in a namespace has no keys of the kernel for it."""
+NOTHING = "#!/bin/sh\nexit 0\n"
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +74,72 @@ def test_a_plain_debian_becomes_an_execution_point_by_user_data_alone(site: Site
     console = site.wait_for_end(instance)
     assert "HTCondor is installed, in " in console
     assert "condor_master has ended (status 0)" in console
+
+
+@pytest.fixture(scope="module")
+def profile(site: Site) -> str:
+    """An instance profile whose role may read bundles; its name."""
+    iam = site.client("iam")
+    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:aws:s3:::{BUCKET}/config-*.tar.gz"]}
+    iam.create_role(RoleName=PROFILE, AssumeRolePolicyDocument="{}")
+    iam.put_role_policy(
+        RoleName=PROFILE,
+        PolicyName="bundles",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [read]}),
+    )
+    iam.create_instance_profile(InstanceProfileName=PROFILE)
+    iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE)
+    return PROFILE
+
+
+class TestImagesWithHTCondorsOwnBootService:
+    def test_on_demand_the_bundle_is_found_by_the_instances_client_token(self, site: Site, profile: str) -> None:
+        site.store("seed", idle=10, more=NO_ENCRYPTION)
+        instance = site.boot(
+            NOTHING,
+            ImageId=site.image("service"),
+            ClientToken=client_token("seed", "1"),
+            IamInstanceProfile={"Name": profile},
+            MetadataOptions=VERSION_1,
+        )
+        self._works_and_ends(site, "seed", instance)
+
+    def test_of_a_spot_fleet_it_is_found_by_the_fleets(self, site: Site, profile: str) -> None:
+        site.store("fleet", idle=10, more=NO_ENCRYPTION)
+        template = site.ec2.create_launch_template(
+            LaunchTemplateName="boot-service",
+            LaunchTemplateData={
+                "ImageId": site.image("service"),
+                "UserData": base64.b64encode(NOTHING.encode()).decode(),
+                "IamInstanceProfile": {"Name": profile},
+                "MetadataOptions": VERSION_1,
+                "InstanceInitiatedShutdownBehavior": "terminate",
+            },
+        )["LaunchTemplate"]["LaunchTemplateId"]
+        site.ec2.request_spot_fleet(
+            SpotFleetRequestConfig={
+                "ClientToken": client_token("fleet", "1"),
+                "IamFleetRole": "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role",
+                "TargetCapacity": 1,
+                "Type": "request",
+                "ValidUntil": stamp(datetime.now(UTC) + HOUR),
+                "TerminateInstancesWithExpiration": True,
+                "LaunchTemplateConfigs": [
+                    {
+                        "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
+                        "Overrides": [{"InstanceType": "c5.large"}],
+                    }
+                ],
+            }
+        )
+        self._works_and_ends(site, "fleet", None)
+
+    @staticmethod
+    def _works_and_ends(site: Site, annex: str, instance: str | None) -> None:
+        try:
+            said = site.run(JOB, annex)
+        except TimeoutError as error:
+            error.add_note(site.control.machines()[-1]["console"])
+            raise
+        assert said["out"] == "nobody\n7\n"
+        site.wait_for_end(instance or site.control.machines()[-1]["id"])
