@@ -21,9 +21,17 @@ class OrderBook:
         self._journal = journal
 
     def place(self, annex: Annex, order: Order) -> None:
-        """Begin the annex's life where it has none, and keep the order: both, or nothing."""
+        """
+        Begin the annex's life where it has none, and keep the order: both, or nothing.
+
+        Whoever creates an annex that was ended wants it again.
+        """
         with self._journal.writing() as db:
             begin_life(db, annex)
+            db.execute(
+                "DELETE FROM freezes WHERE scope = ? AND owner = ? AND name = ? AND after_end",
+                (Scope.ANNEX, annex.key.owner, annex.key.name),
+            )
             db.execute(
                 "INSERT INTO orders (id, annex, placed, placed_by, instances, slots, overrides)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -99,10 +107,11 @@ class OrderBook:
 
 
 def _freeze(db: sqlite3.Cursor, freezes: Iterable[Frozen]) -> None:
-    """A freeze that was asked for stays one when an end comes on top of it."""
+    """A freeze that was asked for stays one, and whose it is, when an end comes on top of it."""
     db.executemany(
         "INSERT INTO freezes (scope, owner, name, since, frozen_by, after_end) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (scope, owner, name) DO UPDATE SET after_end = min(after_end, excluded.after_end)",
+        " ON CONFLICT (scope, owner, name) DO UPDATE SET after_end = min(after_end, excluded.after_end),"
+        " frozen_by = iif(excluded.after_end, frozen_by, excluded.frozen_by)",
         [
             (each.scope, each.owner, each.name, text(each.since) if each.since else "", each.by, each.after_end)
             for each in freezes

@@ -120,11 +120,9 @@ class Commands:
             case "end":
                 done = self._end(asked, asker)
             case "freeze":
-                freeze = self._frozen(asked, asker)
-                self._orders.freeze([freeze])
-                done = [f"{freeze} is frozen: nothing is launched for it, and what runs stays"]
+                done = [self._freeze(self._frozen(asked, asker), asker)]
             case _:
-                done = [self._thaw(self._frozen(asked, asker))]
+                done = [self._thaw(self._frozen(asked, asker), asker)]
         self._wake()
         return {"done": done}
 
@@ -276,11 +274,26 @@ class Commands:
             return Frozen(Scope.PROJECT, name=asked["project"], since=since, by=by)
         return Frozen(Scope.ALL, since=since, by=by)
 
-    def _thaw(self, freeze: Frozen) -> str:
-        if freeze not in self._orders.freezes():
+    def _freeze(self, freeze: Frozen, asker: Asker) -> str:
+        self._standing_freeze(freeze, asker)
+        self._orders.freeze([freeze])
+        return f"{freeze} is frozen: nothing is launched for it, and what runs stays"
+
+    def _thaw(self, freeze: Frozen, asker: Asker) -> str:
+        if not self._standing_freeze(freeze, asker):
             raise Refused(f"{freeze} is not frozen; condor_annex status names what is")
         self._orders.thaw([freeze])
         return f"{freeze} is frozen no more"
+
+    def _standing_freeze(self, freeze: Frozen, asker: Asker) -> Frozen | None:
+        """
+        Raises:
+            Refused: An administrator put it on a user's annex, who may not take it away.
+        """
+        found = next((each for each in self._orders.freezes() if each == freeze), None)
+        if found and not found.after_end and found.by != asker.name and not asker.administrator:
+            raise Refused(f"{found} was frozen by {found.by}; only an administrator may change that")
+        return found
 
 
 def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route) -> None:

@@ -80,6 +80,7 @@ def quote(annex: Annex, order: Order, snapshot: Snapshot) -> Quote:
             for each in snapshot.launches
         ],
         failures={},
+        freezes=[each for each in snapshot.freezes if not (each.after_end and each.holds(annex.key, annex.project))],
     )
     growth = grow(annex, route, (), held, imagined, Matcher(domain=snapshot.domain))
     mine = tuple(launch for launch in growth.launches if launch.order == order.id)

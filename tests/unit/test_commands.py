@@ -538,3 +538,46 @@ def test_a_lease_lasts_as_long_as_was_asked_for_by_aws_s_clock(desk):
     desk.ask("create", name="blue", lifetime_s=3600)
     life = desk.annex()
     assert (life.lease_ends, life.ends_at_latest) == (NOW + TEN + HOUR, NOW + TEN + ROUTE.max_lifetime)
+
+
+# Whose a freeze is
+
+
+def test_who_creates_an_annex_that_was_ended_wants_it_again(desk_with_blue):
+    desk_with_blue.ask("end", name="blue", now=True)
+    desk_with_blue.journal.finish(annex(), NOW)
+    desk_with_blue.seen = snapshot()
+    desk_with_blue.ask("create", name="blue")
+    assert desk_with_blue.book.freezes() == ()
+
+
+def test_a_dry_run_leaves_it_ended(desk_with_blue):
+    desk_with_blue.ask("end", name="blue", now=True)
+    desk_with_blue.journal.finish(annex(), NOW)
+    desk_with_blue.seen = snapshot()
+    assert desk_with_blue.ask("create", name="blue", dry_run=True)["refused"] is None
+    assert len(desk_with_blue.book.freezes()) == 1
+
+
+def test_what_an_administrator_froze_its_owner_can_neither_thaw_nor_take_over(desk):
+    desk.ask("freeze", ADMIN_SPEAKS, name="blue", owner="alice")
+    for verb in ("thaw", "freeze"):
+        with pytest.raises(Refused, match="was frozen by admin"):
+            desk.ask(verb, name="blue")
+    desk.ask("end", ADMIN_SPEAKS, all=True)
+    desk.ask("thaw", ADMIN_SPEAKS, name="blue", owner="alice")
+    assert desk.book.freezes() == ()
+
+
+def test_an_administrator_takes_a_users_freeze_over(desk):
+    desk.ask("freeze", name="blue")
+    desk.ask("freeze", ADMIN_SPEAKS, name="blue", owner="alice")
+    with pytest.raises(Refused, match="was frozen by admin"):
+        desk.ask("thaw", name="blue")
+
+
+def test_an_end_on_top_of_a_freeze_neither_softens_it_nor_makes_it_another_s(desk_with_blue):
+    desk_with_blue.ask("freeze", ADMIN_SPEAKS, name="blue", owner="alice")
+    desk_with_blue.ask("end", name="blue")
+    (freeze,) = desk_with_blue.book.freezes()
+    assert (freeze.by, freeze.after_end) == ("admin", False)
