@@ -9,7 +9,7 @@ BAD_DAYS := $(wildcard tests/pool/test_bad_days_*.py)
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test test-core test-bad-days test-pool unit lint format clean \
+.PHONY: help demo shell test test-core test-bad-days test-pool unit iam-simulator lint format clean \
         bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper bench-replay
 
 help: ## what there is to make
@@ -25,8 +25,15 @@ test: lint ## everything, unit to pool
 	@$(MAKE) --no-print-directory -j3 test-core test-bad-days test-pool
 
 # Side by side, for a pool is mostly waited for; sed passes on whole lines.
-test-core: $(VENV)/ready
+test-core: $(VENV)/ready iam-simulator
 	@$(BIN)/pytest tests/unit tests/contract tests/aws | sed -u ''
+
+# Without it the tests of IAM's policies are skipped, and say so.
+iam-simulator: $(VENV)/ready
+	@command -v npm >/dev/null || [ "$$(id -u)" != 0 ] || { \
+	  echo "installing npm from Debian (a minute or two)"; \
+	  apt-get -qq update && apt-get -qq install -y --no-install-recommends npm ca-certificates >/dev/null || true; }
+	@$(BIN)/python -m tests.iam
 
 test-bad-days: $(VENV)/ready
 	@$(REHEARSAL) test $(BAD_DAYS) | sed -u ''
@@ -34,7 +41,7 @@ test-bad-days: $(VENV)/ready
 test-pool: $(VENV)/ready
 	@$(REHEARSAL) test $(filter-out $(BAD_DAYS),$(wildcard tests/pool/test_*.py)) | sed -u ''
 
-unit: $(VENV)/ready ## the tests that need no pool
+unit: $(VENV)/ready iam-simulator ## the tests that need no pool
 	@$(BIN)/pytest -q tests/unit tests/contract tests/aws
 
 lint: $(VENV)/ready ## formatting, types and the arrows between modules

@@ -7,24 +7,20 @@ from typing import Any
 
 from annex_core.account.components import (
     BUCKET,
-    FLEET_POLICY,
-    FLEET_ROLE,
     SECURITY_GROUP,
     SERVICE_ROLES,
+    SSH_KEY,
+    SSH_PORT,
     Component,
     bucket_name,
     fleet_role_name,
+    instance_role_name,
 )
 from annex_core.account.stacks import Stack, Step, next_step
 
 PUBLIC_ACCESS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _LONGEST_URL_DAYS = 7
 _LONGEST_KEPT_DAYS = 30
-_SERVICE = "spotfleet.amazonaws.com"
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": _SERVICE}, "Action": "sts:AssumeRole"}],
-}
 _WITHOUT_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -45,15 +41,6 @@ class BucketFacts:
     policy: Mapping[str, Any]
     expires_days: int | None
     """When all objects are gone; None: never."""
-
-
-@dataclass(frozen=True)
-class RoleFacts:
-    trust: Mapping[str, Any]
-    attached: frozenset[str]
-    """ARNs of policies."""
-    inline: frozenset[str]
-    """Names of policies that stand in the role itself."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,11 @@ class Place:
     @property
     def fleet_role(self) -> str:
         return fleet_role_name(self.region)
+
+    @property
+    def instance_role(self) -> str:
+        """Its instance profile has the same name."""
+        return instance_role_name(self.region)
 
 
 def check_stack(component: Component, stack: Stack | None, place: Place) -> Finding:
@@ -138,31 +130,6 @@ def check_bucket(facts: BucketFacts | None, place: Place) -> Iterator[Finding]:
     )
 
 
-def check_role(facts: RoleFacts | None, place: Place) -> Iterator[Finding]:
-    name, role = FLEET_ROLE.name, place.fleet_role
-    if facts is None:
-        yield Finding(name, False, f"there is no role {role}", place.setup)
-        return
-    wanted = f"arn:{place.partition}:iam::aws:policy/{FLEET_POLICY}"
-    if _trusted(facts.trust) == {_SERVICE}:
-        yield Finding(name, True, "lent to Spot Fleet, and to nobody else")
-    else:
-        trusted = ", ".join(sorted(_trusted(facts.trust))) or "nobody"
-        cure = f"aws iam update-assume-role-policy --role-name {role} --policy-document '{json.dumps(_TRUST)}'"
-        yield Finding(name, False, f"lent to {trusted}, not to Spot Fleet alone", cure)
-    if wanted not in facts.attached:
-        cure = f"aws iam attach-role-policy --role-name {role} --policy-arn {wanted}"
-        yield Finding(name, False, "lacks the policy AmazonEC2SpotFleetTaggingRole", cure)
-    for arn in sorted(facts.attached - {wanted}):
-        cure = f"aws iam detach-role-policy --role-name {role} --policy-arn {arn}"
-        yield Finding(name, False, f"has more than it needs: {arn}", cure)
-    for policy in sorted(facts.inline):
-        cure = f"aws iam delete-role-policy --role-name {role} --policy-name {policy}"
-        yield Finding(name, False, f"has more than it needs: {policy}", cure)
-    if facts.attached == {wanted} and not facts.inline:
-        yield Finding(name, True, "has AWS's policy for Spot Fleet, and no other")
-
-
 def check_groups(groups: Iterable[GroupFacts], place: Place) -> Iterator[Finding]:
     name = SECURITY_GROUP.name
     groups = list(groups)
@@ -173,6 +140,40 @@ def check_groups(groups: Iterable[GroupFacts], place: Place) -> Iterator[Finding
             yield Finding(name, True, f"{group.id} lets nothing in")
         for rule in group.inbound:
             yield Finding(name, False, f"{group.id} lets in {rule}", _close(group.id, place))
+
+
+def check_ssh_port(groups: Iterable[GroupFacts], wanted: str, place: Place) -> Iterator[Finding]:
+    """
+    Args:
+        wanted: The addresses that it was asked for, 192.0.2.0/24.
+    """
+    name, rule = SSH_PORT.name, f"tcp 22 from {wanted}"
+    groups = list(groups)
+    if not groups:
+        yield Finding(name, False, "there is no security group of ours for SSH", f"{place.setup} -ssh-from {wanted}")
+    for group in groups:
+        if rule in group.inbound:
+            yield Finding(name, True, f"{group.id} lets in {rule}")
+        else:
+            open_it = f"aws ec2 authorize-security-group-ingress --region {place.region} --group-id {group.id}"
+            cure = f"{open_it} --protocol tcp --port 22 --cidr {wanted}"
+            yield Finding(name, False, f"{group.id} doesn't let in {rule}", cure)
+        for other in group.inbound:
+            if other != rule:
+                yield Finding(name, False, f"{group.id} lets in {other}, too", _close(group.id, place))
+
+
+def check_ssh_key(present: Iterable[str], wanted: str, place: Place) -> Finding:
+    """
+    Args:
+        present: The key pairs of ours.
+        wanted: Its name.
+    """
+    if wanted in set(present):
+        return Finding(SSH_KEY.name, True, f"the key pair {wanted} is there")
+    return Finding(
+        SSH_KEY.name, False, f"there is no key pair {wanted} of ours", f"{place.setup} -ssh-key NAME, with another name"
+    )
 
 
 def check_service_roles(present: Iterable[str]) -> Iterator[Finding]:
@@ -199,12 +200,12 @@ def _tls_policy(place: Place) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [denied | {"Condition": _WITHOUT_TLS}]}
 
 
-def _statements(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def statements(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = policy.get("Statement", [])
     return [found] if isinstance(found, Mapping) else list(found)
 
 
-def _many(value: Any) -> list[Any]:
+def many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -213,20 +214,8 @@ def _tls_only(policy: Mapping[str, Any], place: Place) -> bool:
     return any(
         statement.get("Effect") == "Deny"
         and statement.get("Principal") in ("*", {"AWS": "*"})
-        and {"s3:*", "*"} & set(_many(statement.get("Action")))
-        and {arn, f"{arn}/*"} <= set(_many(statement.get("Resource")))
+        and {"s3:*", "*"} & set(many(statement.get("Action")))
+        and {arn, f"{arn}/*"} <= set(many(statement.get("Resource")))
         and statement.get("Condition") == _WITHOUT_TLS
-        for statement in _statements(policy)
+        for statement in statements(policy)
     )
-
-
-def _trusted(trust: Mapping[str, Any]) -> set[str]:
-    """Whoever may take the role."""
-    return {
-        str(who)
-        for statement in _statements(trust)
-        if statement.get("Effect") == "Allow"
-        for kind in [statement.get("Principal", {})]
-        for found in (kind.values() if isinstance(kind, Mapping) else [kind])
-        for who in _many(found)
-    }

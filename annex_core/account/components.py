@@ -37,7 +37,7 @@ class Component:
     name: str
     """As its tag says, and its template's file."""
     macro: str
-    """The template's one output, and the route's macro that takes it."""
+    """The template's one output, and the route's macro that takes it; of two with the same one it takes both."""
     keeping: str
     """What it costs to keep."""
 
@@ -57,8 +57,19 @@ FLEET_ROLE = Component("fleet-role", "AnnexFleetRole", "keeping it is free")
 SECURITY_GROUP = Component("security-group", "AnnexSecurityGroups", "keeping it is free")
 REAPER = Component("reaper", "AnnexReaper", "keeping it is free: it runs for less than Lambda gives every account")
 
-COMPONENTS = (BUCKET, FLEET_ROLE, REAPER, SECURITY_GROUP)
+
+INSTANCE_ROLE = Component("instance-role", "AnnexInstanceProfile", "keeping it is free")
+"""For instances whose image has HTCondor's own boot service; others need none."""
+SSH_KEY = Component("ssh-key", "AnnexKeyName", "keeping it is free")
+SSH_PORT = Component("ssh-port", "AnnexSecurityGroups", "keeping it is free")
+
+COMPONENTS = (BUCKET, FLEET_ROLE, INSTANCE_ROLE, REAPER, SECURITY_GROUP)
 """In the order of being made."""
+
+WHEN_ASKED_FOR = (SSH_KEY, SSH_PORT)
+"""And kept from then on."""
+
+ALL_COMPONENTS = (*COMPONENTS, *WHEN_ASKED_FOR)
 
 
 def bucket_name(account: str, region: str) -> str:
@@ -67,6 +78,11 @@ def bucket_name(account: str, region: str) -> str:
 
 def fleet_role_name(region: str) -> str:
     return f"condor-annex-fleet-{region}"
+
+
+def instance_role_name(region: str) -> str:
+    """Its instance profile has the same."""
+    return f"condor-annex-instance-{region}"
 
 
 def reaper_role_name(region: str) -> str:

@@ -3,21 +3,23 @@
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from annex_core.account.rights import RIGHTS, PolicyName, Right
+from annex_core.account.right import PolicyName, Right
+from annex_core.account.rights import RIGHTS
 
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
-def policy(name: PolicyName, *, partition: str, account: str, pool: str) -> dict[str, Any]:
+def policy(name: PolicyName, *, partition: str, account: str, pool: str, region: str = "*") -> dict[str, Any]:
     """
     A policy document as IAM takes it.
 
     Args:
         partition: aws, aws-cn or aws-us-gov.
         account: Twelve digits.
-        pool: What the tag htcondor:Pool says of what is ours.
+        pool: What the tag htcondor:Pool says of what is ours; instances and the reaper are of no pool.
+        region: The one of an instance or a reaper: each has a bucket and a heartbeat of its own.
     """
-    names = {"partition": partition, "account": account, "pool": pool}
+    names = {"partition": partition, "account": account, "pool": pool, "region": region}
     return {
         "Version": "2012-10-17",
         "Statement": [_statement(right, names) for right in RIGHTS if right.policy == name],

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from annex_core.account.checks import BucketFacts, GroupFacts, Place, RoleFacts
-from annex_core.account.components import COMPONENT, SECURITY_GROUP, SERVICE_ROLES
+from annex_core.account.checks import BucketFacts, GroupFacts, Place
+from annex_core.account.components import COMPONENT, SERVICE_ROLES, SSH_KEY, Component
 from annex_core.account.remains import Living, Thing
+from annex_core.account.roles import RoleFacts
 from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2_answers import tags_of
@@ -28,6 +29,9 @@ Answer = TypeVar("Answer")
 _BUNDLE = "config-"
 _LIVING_FLEETS = {"submitted", "active", "modifying", "cancelled_running"}
 _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
+_NO_BUCKET = {"404", "NoSuchBucket"}
+_NOT_OURS = {"301", "400", "403", "AccessDenied"}
+"""HeadBucket's answers have no body: a code is the HTTP status. 301 and 400: it is in another region."""
 _UNSET = {
     "NoSuchBucketPolicy",
     "NoSuchLifecycleConfiguration",
@@ -72,8 +76,21 @@ class AccountRegion:
             pages = self._s3.get_paginator("list_buckets").paginate(Prefix=self._place.bucket)
             return any(each["Name"] == self._place.bucket for page in pages for each in page["Buckets"])
 
-    def role(self) -> RoleFacts | None:
-        name = self._place.fleet_role
+    def bucket_is_anothers(self) -> bool:
+        """Whether another account has the name; whether it lets us look doesn't matter."""
+        if self._has_bucket():
+            return False
+        with aws_call("HeadBucket"):
+            try:
+                self._s3.head_bucket(Bucket=self._place.bucket)
+            except ClientError as failure:
+                if code_of(failure) in _NO_BUCKET:
+                    return False
+                if code_of(failure) not in _NOT_OURS:
+                    raise
+        return True
+
+    def role(self, name: str) -> RoleFacts | None:
         trust = self._role(name)
         if trust is None:
             return None
@@ -82,8 +99,23 @@ class AccountRegion:
             attached = frozenset(each["PolicyArn"] for page in pages for each in page["AttachedPolicies"])
         with aws_call("ListRolePolicies"):
             inline_pages = self._iam.get_paginator("list_role_policies").paginate(RoleName=name)
-            inline = frozenset(each for page in inline_pages for each in page["PolicyNames"])
+            names = [each for page in inline_pages for each in page["PolicyNames"]]
+        inline: dict[str, Any] = {}
+        for each in names:
+            with aws_call("GetRolePolicy"):
+                inline[each] = self._iam.get_role_policy(RoleName=name, PolicyName=each)["PolicyDocument"]
         return RoleFacts(trust, attached, inline)
+
+    def profile_roles(self) -> frozenset[str] | None:
+        """What the instance profile holds; None where there is none."""
+        with aws_call("GetInstanceProfile"):
+            try:
+                found = self._iam.get_instance_profile(InstanceProfileName=self._place.instance_role)
+            except ClientError as failure:
+                if code_of(failure) == "NoSuchEntity":
+                    return None
+                raise
+        return frozenset(each["RoleName"] for each in found["InstanceProfile"]["Roles"])
 
     def _role(self, name: str) -> Mapping[str, Any] | None:
         """Who may take a role; None where there is none."""
@@ -97,13 +129,19 @@ class AccountRegion:
         found: Mapping[str, Any] = trust
         return found
 
-    def groups(self) -> Sequence[GroupFacts]:
+    def groups(self, component: Component) -> Sequence[GroupFacts]:
         with aws_call("DescribeSecurityGroups"):
             pages = self._reader.get_paginator("describe_security_groups").paginate(
-                Filters=[{"Name": f"tag:{COMPONENT}", "Values": [SECURITY_GROUP.name]}]
+                Filters=[{"Name": f"tag:{COMPONENT}", "Values": [component.name]}]
             )
             found = [each for page in pages for each in page["SecurityGroups"]]
         return [GroupFacts(each["GroupId"], tuple(_rules(each.get("IpPermissions", ())))) for each in found]
+
+    def key_pairs(self) -> Sequence[str]:
+        """The names of those that set-up made."""
+        with aws_call("DescribeKeyPairs"):
+            found = self._reader.describe_key_pairs(Filters=[{"Name": f"tag:{COMPONENT}", "Values": [SSH_KEY.name]}])
+        return [each["KeyName"] for each in found["KeyPairs"]]
 
     # What set-up needs beside them
 
@@ -161,8 +199,11 @@ class AccountRegion:
         """What of ours isn't EC2's, and would be there without a stack."""
         if self._has_bucket():
             yield Thing("bucket", self._place.bucket)
-        if self._role(self._place.fleet_role) is not None:
-            yield Thing("role", self._place.fleet_role)
+        for role in (self._place.fleet_role, self._place.instance_role):
+            if self._role(role) is not None:
+                yield Thing("role", role)
+        if self.profile_roles() is not None:
+            yield Thing("instance profile", self._place.instance_role)
 
     def empty_bucket(self) -> int:
         """

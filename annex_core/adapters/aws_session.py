@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3.session
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import (
-    CredentialProvider,
-    CredentialResolver,
-    Credentials,
-    ReadOnlyCredentials,
-    SharedCredentialProvider,
-)
-from botocore.exceptions import CredentialRetrievalError
 
 from annex_core.adapters.aws_answers import Answered, Listener
+from annex_core.adapters.aws_credentials import Chain, SharedFile, Source
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -46,9 +37,8 @@ class AwsRegion:
     Args:
         region: AWS's name of it, us-east-2.
         endpoint: Where all services answer instead of AWS, such as the local cloud's URL.
-        credentials_file: An AWS shared credentials file, whose profile `default` is then the only source: neither the
-            environment nor an instance's role stands in for it. Without it boto3's own chain decides.
-        profile: The profile of AWS's own configuration that the chain begins with; not beside a file.
+        credentials: Who signs; boto3's own chain decides by default.
+        credentials_file: Short for SharedFile of it, whose profile `default` is then the only source.
         told: Called with each of AWS's answers, in the thread that made the call.
     """
 
@@ -57,15 +47,14 @@ class AwsRegion:
         region: str,
         *,
         endpoint: str | None = None,
+        credentials: Source | None = None,
         credentials_file: str | None = None,
-        profile: str | None = None,
         told: Callable[[Answered], None] = lambda _: None,
     ) -> None:
         self.region = region
         self._listener = Listener(region, told)
         self.endpoint = endpoint
-        self._credentials_file = credentials_file
-        self._profile = profile
+        self._credentials = credentials or (SharedFile(credentials_file) if credentials_file else Chain())
 
     def ahead(self) -> timedelta:
         """How far AWS's clock is ahead of ours, by its last answer."""
@@ -118,49 +107,6 @@ class AwsRegion:
 
     @cached_property
     def _session(self) -> boto3.session.Session:
-        core = botocore.session.Session(profile=self._profile)
-        if self._credentials_file is not None:
-            only_source = CredentialResolver([_OneFile(self._credentials_file)])
-            core.register_component("credential_provider", only_source)
+        core = self._credentials.session()
         self._listener.listen(core)
         return boto3.session.Session(botocore_session=core, region_name=self.region)
-
-
-class _OneFile(CredentialProvider):
-    METHOD = "shared-credentials-file"
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def load(self) -> Credentials:
-        return _FileCredentials(self._path)
-
-
-class _FileCredentials(Credentials):
-    """
-    What the file says when a call is signed: sites renew short-lived credentials in it while the daemon runs.
-
-    Raises:
-        CredentialRetrievalError: On signing, where the file can't be read or has no profile `default`.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__("", "", method=_OneFile.METHOD)
-        self._path = path
-        self._read: tuple[tuple[int, int, int], ReadOnlyCredentials] | None = None
-
-    def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        try:
-            status = Path(self._path).stat()
-        except OSError as error:
-            raise CredentialRetrievalError(provider=self.method, error_msg=str(error)) from error
-        version = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if self._read is None or self._read[0] != version:
-            found = SharedCredentialProvider(self._path, profile_name="default").load()
-            if found is None:
-                raise CredentialRetrievalError(
-                    provider=self.method, error_msg=f"{self._path} can't be read or has no profile `default`"
-                )
-            self._read = version, found.get_frozen_credentials()
-        return self._read[1]

@@ -3,7 +3,9 @@
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import boto3.session
 from botocore.exceptions import BotoCoreError
@@ -12,6 +14,7 @@ from annex_core.account.checks import Place
 from annex_core.account.components import REGION
 from annex_core.adapters.account import AccountRegion
 from annex_core.adapters.account_reaper import AccountReaper
+from annex_core.adapters.aws_credentials import Chain, Held, InstanceRole, SharedFile, Source, read_key_files
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.settings import credentials_path
@@ -20,6 +23,9 @@ from annex_core.errors import Refused
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 _ANY_REGION = "us-east-1"
+_CLOUDFORMATION = re.compile(rf"https://cloudformation\.({REGION.pattern})\.amazonaws\.com(\.cn)?/?")
+_FROM_INSTANCE = ["FROM", "INSTANCE"]
+_WITH_A_URL = 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,32 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=f"condor_annex {verb}", description=description, allow_abbrev=False)
     made.add_argument("-profile", "--profile", metavar="NAME", help="a profile of AWS's own configuration")
     made.add_argument("-endpoint", "--endpoint", metavar="URL", help="where all services answer instead of AWS")
+    made.set_defaults(credentials=[])
     return made
+
+
+def add_credentials(made: argparse.ArgumentParser) -> None:
+    """As the withdrawn tool took them: FROM INSTANCE, or two key files, and CloudFormation's URL behind either."""
+    made.add_argument(
+        "credentials",
+        nargs="*",
+        metavar="CREDENTIALS",
+        help="FROM INSTANCE: the role of this instance; or ACCESS-KEY-FILE SECRET-KEY-FILE; [CLOUDFORMATION-URL]."
+        " Default: -profile, else the daemon's ANNEXD_CREDENTIALS, else AWS's own chain",
+    )
+
+
+def parsed(made: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Ends the process with status 2 where the words make no credentials."""
+    wanted = made.parse_args(arguments)
+    words, url = _words(wanted.credentials)
+    if words and wanted.profile:
+        made.error("either -profile, or other credentials")
+    if len(words) not in (0, 2):
+        made.error("credentials are FROM INSTANCE, or two files: one with the access key, one with the secret")
+    if url and not url.startswith(("http://", "https://")):
+        made.error(f"{url} is no URL of CloudFormation")
+    return wanted
 
 
 def add_regions(made: argparse.ArgumentParser) -> None:
@@ -48,6 +79,9 @@ def add_regions(made: argparse.ArgumentParser) -> None:
         type=_region,
         help="default: the one of the profile or the environment",
     )
+    made.add_argument(
+        "-aws-region", "--aws-region", dest="regions", metavar="REGION", nargs=1, type=_region, help=argparse.SUPPRESS
+    )
 
 
 def grounds(wanted: argparse.Namespace) -> list[Ground]:
@@ -58,7 +92,7 @@ def grounds(wanted: argparse.Namespace) -> list[Ground]:
         Refused: No region is named anywhere, or there is no such profile.
         NotPermitted, Unavailable: AWS doesn't say whose account it is.
     """
-    names: list[str] = wanted.regions or [_default_region(wanted.profile)]
+    names: list[str] = wanted.regions or [_region_of_url(wanted) or _default_region(wanted.profile)]
     regions = [aws_region(wanted, name) for name in dict.fromkeys(names)]
     partition, account = who_asks(regions[0])
     places = [Place(partition, account, region.region) for region in regions]
@@ -77,11 +111,37 @@ def agreed(question: str, *, yes: bool) -> bool:
 
 
 def aws_region(wanted: argparse.Namespace, name: str = _ANY_REGION) -> AwsRegion:
-    """Signed as -profile says, else by the daemon's own credentials file, else by what boto3 finds."""
-    file = None if wanted.profile else credentials_path()
-    return AwsRegion(
-        name, endpoint=wanted.endpoint, credentials_file=str(file) if file else None, profile=wanted.profile
-    )
+    """
+    Signed as the command line says, else by the daemon's own credentials file, else by what boto3 finds.
+
+    Raises:
+        Refused: The key files can't be used.
+    """
+    source, url = _source(wanted)
+    endpoint = wanted.endpoint or (None if url and _CLOUDFORMATION.fullmatch(url) else url)
+    return AwsRegion(name, endpoint=endpoint, credentials=source)
+
+
+def _source(wanted: argparse.Namespace) -> tuple[Source, str | None]:
+    """Who signs, and the URL behind it."""
+    words, url = _words(wanted.credentials)
+    if not words:
+        file = None if wanted.profile else credentials_path()
+        return (SharedFile(str(file)) if file else Chain(wanted.profile)), None
+    if words == _FROM_INSTANCE:
+        return InstanceRole(), url
+    keys = read_key_files(*map(Path, words))
+    return Held(lambda: keys), url
+
+
+def _words(credentials: list[str]) -> tuple[list[str], str | None]:
+    """
+    Returns:
+        Nothing, FROM and INSTANCE, or two files; and CloudFormation's URL.
+    """
+    words = [*credentials]
+    url = words.pop() if len(words) == _WITH_A_URL else None
+    return (_FROM_INSTANCE if [word.upper() for word in words] == _FROM_INSTANCE else words), url
 
 
 def who_asks(region: AwsRegion) -> tuple[str, str]:
@@ -98,6 +158,11 @@ def _region(text: str) -> str:
     if not REGION.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text} is no region such as us-east-2")
     return text
+
+
+def _region_of_url(wanted: argparse.Namespace) -> str | None:
+    named = [found[1] for word in wanted.credentials if (found := _CLOUDFORMATION.fullmatch(word))]
+    return named[-1] if named else None
 
 
 def _default_region(profile: str | None) -> str:

@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from annex_core.account import checks, reaper_checks
 from annex_core.account.checks import Finding
-from annex_core.account.components import COMPONENTS
-from annex_core.cli.asking_aws import Ground, add_regions, grounds, parser
+from annex_core.account.components import COMPONENTS, SECURITY_GROUP, SSH_KEY, SSH_PORT
+from annex_core.account.roles import check_profile, check_role, fleet_role, instance_role, reaper_role
+from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
 from annex_core.errors import AnnexError
 
 
 def run(arguments: Sequence[str]) -> int:
     """One finding a line, and below each bad one what to run; 1 when there is one."""
     options = parser("check-setup", "Look at what annexes need in an AWS account, and change nothing.")
+    add_credentials(options)
     add_regions(options)
-    wanted = options.parse_args(arguments)
+    wanted = parsed(options, arguments)
     good = True
     try:
         found = grounds(wanted)
@@ -38,9 +40,23 @@ def look(ground: Ground) -> Iterator[Finding]:
     for component in COMPONENTS:
         yield checks.check_stack(component, ground.stacks.find(component.stack), place)
     yield from checks.check_bucket(account.bucket(), place)
-    yield from checks.check_role(account.role(), place)
-    yield from checks.check_groups(account.groups(), place)
+    for lent in (fleet_role(place), instance_role(place), reaper_role(place)):
+        yield from check_role(lent, account.role(lent.name), place)
+    yield check_profile(account.profile_roles(), place)
+    yield from checks.check_groups(account.groups(SECURITY_GROUP), place)
     yield from reaper_checks.check_reaper(ground.reaper.function(), place)
+    yield from _look_at_ssh(ground)
+
+
+def _look_at_ssh(ground: Ground) -> Iterator[Finding]:
+    """Only where it was asked for."""
+    place, account = ground.place, ground.account
+    if stack := ground.stacks.find(SSH_KEY.stack):
+        yield checks.check_stack(SSH_KEY, stack, place)
+        yield checks.check_ssh_key(account.key_pairs(), stack.parameters.get("Name", ""), place)
+    if stack := ground.stacks.find(SSH_PORT.stack):
+        yield checks.check_stack(SSH_PORT, stack, place)
+        yield from checks.check_ssh_port(account.groups(SSH_PORT), stack.parameters.get("From", ""), place)
 
 
 def show(finding: Finding) -> None:

@@ -47,20 +47,22 @@ class Line(AbstractContextManager["Line"]):
         print(f"  {self._subject:<30}{elapsed:>7.1f} s  {self.says}", end=end, flush=True)
 
 
-def pausing(tick: Callable[[], None]) -> Callable[[], None]:
+def pausing(tick: Callable[[], None], *, patience_s: float = _PATIENCE_S) -> Callable[[], None]:
     """
     What waits a moment between two looks at AWS, each time a little longer.
 
     Returns:
-        It raises Unavailable after a quarter of an hour.
+        It raises Unavailable after *patience_s*, a quarter of an hour.
     """
     began = time.monotonic()
     pause_s = _FIRST_PAUSE_S
 
     def pause() -> None:
         nonlocal pause_s
-        if time.monotonic() - began > _PATIENCE_S:
-            raise Unavailable("CloudFormation is still at it after 15 minutes; the same command looks again")
+        if time.monotonic() - began > patience_s:
+            raise Unavailable(
+                f"CloudFormation is still at it after {patience_s / 60:.0f} minutes; the same command looks again"
+            )
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
         tick()

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 
 from annex_core.account.checks import Place
-from annex_core.account.components import BUCKET, COMPONENTS, REAPER
+from annex_core.account.components import ALL_COMPONENTS, BUCKET, REAPER
 from annex_core.account.remains import Thing, left, orphaned_templates
 from annex_core.account.stacks import take_down
-from annex_core.cli.asking_aws import Ground, add_regions, agreed, grounds, parser
+from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, agreed, grounds, parsed, parser
 from annex_core.cli.progress import Line, pausing
 from annex_core.errors import AnnexError
 
@@ -15,10 +15,11 @@ from annex_core.errors import AnnexError
 def run(arguments: Sequence[str]) -> int:
     """1 when annexes live, when something couldn't be removed, and when something of ours is left."""
     options = parser("teardown", "Remove from an AWS account what setup made, and list what is left.")
+    add_credentials(options)
     add_regions(options)
     options.add_argument("-dry-run", "--dry-run", action="store_true", help="say what would be removed")
     options.add_argument("-yes", "--yes", action="store_true", help="don't ask")
-    wanted = options.parse_args(arguments)
+    wanted = parsed(options, arguments)
     try:
         found = grounds(wanted)
         living = [
@@ -56,7 +57,7 @@ def _say(place: Place, what: str, things: Sequence[Thing]) -> None:
 
 def _left(ground: Ground) -> list[Thing]:
     """All that carries our tags or our names, by asking AWS."""
-    formed = [Thing("stack", each.stack) for each in COMPONENTS if ground.stacks.find(each.stack)]
+    formed = [Thing("stack", each.stack) for each in ALL_COMPONENTS if ground.stacks.find(each.stack)]
     return left(
         ground.account.tagged(), [*ground.account.others(), *ground.reaper.things(), *formed], ground.account.living()
     )
@@ -70,7 +71,7 @@ def _take_down(ground: Ground) -> None:
         for template in templates:
             ground.account.delete_template(template)
         line.says = f"{len(templates)} of annexes that are no more, deleted"
-    for component in reversed(COMPONENTS):
+    for component in reversed(ALL_COMPONENTS):
         with Line(component.name) as line:
             bundles = ground.account.empty_bucket() if component is BUCKET else 0
             there = take_down(ground.stacks, component, pause=pausing(line.tick))

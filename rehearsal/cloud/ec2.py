@@ -19,6 +19,7 @@ from moto.ec2.models.elastic_block_store import Volume
 from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociation
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceState, Reservation
+from moto.ec2.models.key_pairs import KeyPair
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, convert_tag_spec, get_prefix
@@ -308,6 +309,12 @@ class LocalEC2Backend(EC2Backend):
     def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
         super().delete_security_group(name, group_id)
         self.tags.pop(group_id or "", None)
+
+    def delete_key_pair(self, name: str) -> KeyPair | None:
+        pair = super().delete_key_pair(name)
+        if pair:
+            self.tags.pop(pair.id, None)
+        return pair
 
     def create_subnet(self, vpc_id: str, cidr_block: str, *args: Any, **kwargs: Any) -> Subnet:
         default = getattr(self, "default_vpc", None)

@@ -12,6 +12,7 @@ from moto.cloudformation.parsing import OutputMap, clean_json
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
+from moto.ec2.models import ec2_backends
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import IAMBackend, iam_backends
 from moto.s3.models import S3Backend, s3_backends
@@ -68,6 +69,41 @@ class BucketPolicy(CloudFormationModel):
     ) -> None:
         if bucket := s3_backends[account_id]["aws"].buckets.get(resource_name):
             bucket.policy = None
+
+
+class KeyPair(CloudFormationModel):
+    """moto finds it by its type; only with a public key that was made elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.physical_resource_id = name
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return "KeyName"
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::EC2::KeyPair"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return False
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str, **_: Any
+    ) -> Self:
+        properties = cloudformation_json["Properties"]
+        ec2_backends[account_id][region_name].import_key_pair(
+            properties["KeyName"], properties["PublicKeyMaterial"].encode(), {}
+        )
+        return cls(properties["KeyName"])
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+    ) -> None:
+        ec2_backends[account_id][region_name].delete_key_pair(cloudformation_json["Properties"]["KeyName"])
 
 
 class LocalStacks(CloudFormationBackend):
@@ -165,6 +201,9 @@ class LocalStacks(CloudFormationBackend):
                     self._fill_in_bucket(thing.name, properties, stack.tags)
                 case "AWS::IAM::Role":
                     self._fill_in_role(thing.name, properties, stack.tags)
+                case "AWS::EC2::KeyPair":
+                    ec2 = ec2_backends[self.account_id][self.region_name]
+                    ec2.create_tags([ec2.key_pairs[properties["KeyName"]].id], stack.tags)
 
     def _fill_in_bucket(self, name: str, properties: dict[str, Any], tags: dict[str, str]) -> None:
         self._s3.put_bucket_tagging(name, tags)

@@ -9,12 +9,14 @@ import pytest
 import urllib3
 from types_boto3_ec2 import EC2Client
 
+from annex_core.cli.main import main
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 
 REGION = "us-east-2"
 FLEET_ROLE = "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role"
 
 Control = Callable[..., Any]
+Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="session")
@@ -128,3 +130,39 @@ def instances(ec2: EC2Client) -> Callable[..., list[Any]]:
         return [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
 
     return found
+
+
+@pytest.fixture
+def run(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run(VERB, ...) -> exit status and all that was printed."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-hush")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+    def type_in(verb: str, *more: str) -> tuple[int, str]:
+        status = main([verb, "-endpoint", local_cloud.url, *more])
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert "very-hush" not in text
+        return status, text
+
+    return type_in
+
+
+@pytest.fixture
+def client(local_cloud: LocalCloud, session: boto3.Session) -> Callable[[str], Any]:
+    """client(SERVICE) -> boto3's, for the local cloud."""
+    return lambda service: session.client(service, endpoint_url=local_cloud.url)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def calls(control: Callable[..., Any]) -> Callable[[], list[str]]:
+    """calls() -> the AWS calls since it was asked last, those that only ask left out."""
+
+    def changing() -> list[str]:
+        made = [call["action"] for call in control("GET", "/calls")]
+        control("DELETE", "/calls")
+        return [name for name in made if not name.startswith(("Describe", "Get", "List", "Head"))]
+
+    return changing

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 import pytest
 
 from annex_core.account.code import reaper_sha256
@@ -13,8 +12,8 @@ from annex_core.account.components import BUCKET, COMPONENTS, FLEET_ROLE, REAPER
 from annex_core.account.stacks import build
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.stacks import stacks
-from annex_core.cli.main import main
 from rehearsal.cloud.cloud import LocalCloud
+from tests.aws.conftest import Run
 
 ACCOUNT = "123456789012"
 NAME = f"condor-annex-{ACCOUNT}-us-east-2"
@@ -24,43 +23,6 @@ BLUE = [
     {"Key": "htcondor:AnnexName", "Value": "blue"},
     {"Key": "htcondor:Pool", "Value": "ap.example.org"},
 ]
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def run(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """run(VERB, ...) -> exit status and all that was printed."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-hush")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-
-    def type_in(verb: str, *more: str) -> tuple[int, str]:
-        status = main([verb, "-endpoint", local_cloud.url, *more])
-        printed = capsys.readouterr()
-        text = printed.out + printed.err
-        assert "very-hush" not in text
-        return status, text
-
-    return type_in
-
-
-@pytest.fixture
-def client(local_cloud: LocalCloud, session: boto3.Session) -> Callable[[str], Any]:
-    return lambda service: session.client(service, endpoint_url=local_cloud.url)  # type: ignore[call-overload]
-
-
-@pytest.fixture
-def calls(control: Callable[..., Any]) -> Callable[[], list[str]]:
-    """calls() -> the AWS calls since it was asked last, those that only ask left out."""
-
-    def changing() -> list[str]:
-        made = [call["action"] for call in control("GET", "/calls")]
-        control("DELETE", "/calls")
-        return [name for name in made if not name.startswith(("Describe", "Get", "List", "Head"))]
-
-    return changing
 
 
 @contextmanager
@@ -170,7 +132,7 @@ def test_a_bucket_of_another_account_is_said_and_leaves_nothing_half_made(run: R
     with squatter():
         status, text = run("setup", "-yes")
         assert status == 1
-        assert "FAILED: AWS::S3::Bucket Bucket: BucketAlreadyExists" in text
+        assert f"FAILED: another AWS account has the bucket {NAME}" in text
         names = [each["StackName"] for each in client("cloudformation").describe_stacks()["Stacks"]]
     assert BUCKET.stack not in names
     assert FLEET_ROLE.stack in names

@@ -22,7 +22,7 @@ from annex_core.model.route import FleetApi, Market
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.settings import Settings
-from tests.unit.iam import allowed
+from tests.iam import allowed
 
 ACCOUNT, REGION, POOL = "123456789012", "us-east-2", "ap.example.org"
 BUCKET = bucket_name(ACCOUNT, REGION)

@@ -12,14 +12,15 @@ from annex_core.account.checks import (
     Finding,
     GroupFacts,
     Place,
-    RoleFacts,
     check_bucket,
     check_groups,
-    check_role,
     check_service_roles,
+    check_ssh_key,
+    check_ssh_port,
     check_stack,
 )
 from annex_core.account.components import BUCKET
+from annex_core.account.roles import RoleFacts, check_profile, check_role, fleet_role, instance_role
 from annex_core.account.stacks import Stack
 
 PLACE = Place("aws", "123456789012", "us-east-2")
@@ -41,7 +42,8 @@ def trusting(*principals: object) -> dict[str, Any]:
 
 
 SPOT_FLEET = {"Service": "spotfleet.amazonaws.com"}
-GOOD_ROLE = RoleFacts(trusting(SPOT_FLEET), frozenset({POLICY}), frozenset())
+GOOD_ROLE = RoleFacts(trusting(SPOT_FLEET), frozenset({POLICY}), {})
+FLEET = fleet_role(PLACE)
 
 
 def bad(findings: Any) -> Finding:
@@ -99,7 +101,7 @@ def test_a_bucket_that_is_not_there_is_for_setup_to_make() -> None:
 
 
 def test_a_good_role_has_nothing_bad() -> None:
-    assert [finding.good for finding in check_role(GOOD_ROLE, PLACE)] == [True, True]
+    assert [finding.good for finding in check_role(FLEET, GOOD_ROLE, PLACE)] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -113,15 +115,15 @@ def test_a_good_role_has_nothing_bad() -> None:
     ids=["nobody", "an account", "the world", "another service"],
 )
 def test_a_role_lent_to_others_is_bad(principals: list[object], named: str) -> None:
-    finding = bad(check_role(replace(GOOD_ROLE, trust=trusting(*principals)), PLACE))
+    finding = bad(check_role(FLEET, replace(GOOD_ROLE, trust=trusting(*principals)), PLACE))
     assert named in finding.says
     assert finding.cure.startswith("aws iam update-assume-role-policy --role-name condor-annex-fleet-us-east-2 ")
     cure = json.loads(finding.cure.partition("--policy-document '")[2].rstrip("'"))
-    assert all(again.good for again in check_role(replace(GOOD_ROLE, trust=cure), PLACE))
+    assert all(again.good for again in check_role(FLEET, replace(GOOD_ROLE, trust=cure), PLACE))
 
 
 def test_a_role_without_its_policy_is_bad() -> None:
-    finding = bad(check_role(replace(GOOD_ROLE, attached=frozenset()), PLACE))
+    finding = bad(check_role(FLEET, replace(GOOD_ROLE, attached=frozenset()), PLACE))
     assert finding.cure.startswith("aws iam attach-role-policy")
 
 
@@ -129,16 +131,16 @@ def test_a_role_without_its_policy_is_bad() -> None:
     ("facts", "cure"),
     [
         (replace(GOOD_ROLE, attached=frozenset({POLICY, "arn:aws:iam::aws:policy/AdministratorAccess"})), "detach"),
-        (replace(GOOD_ROLE, inline=frozenset({"more"})), "delete"),
+        (replace(GOOD_ROLE, inline={"more": {}}), "delete"),
     ],
     ids=["attached", "inline"],
 )
 def test_a_role_with_more_than_it_needs_is_bad(facts: RoleFacts, cure: str) -> None:
-    assert bad(check_role(facts, PLACE)).cure.startswith(f"aws iam {cure}-role-policy")
+    assert bad(check_role(FLEET, facts, PLACE)).cure.startswith(f"aws iam {cure}-role-policy")
 
 
 def test_a_role_that_is_not_there_is_for_setup_to_make() -> None:
-    assert bad(check_role(None, PLACE)).cure == "condor_annex setup -regions us-east-2"
+    assert bad(check_role(FLEET, None, PLACE)).cure == "condor_annex setup -regions us-east-2"
 
 
 def test_a_group_without_inbound_rules_is_good() -> None:
@@ -175,3 +177,80 @@ def test_a_missing_service_role_is_bad() -> None:
 def test_a_stack_is_good_when_setup_would_leave_it(stack: Stack | None, good: bool) -> None:
     finding = check_stack(BUCKET, stack, PLACE)
     assert (finding.good, bool(finding.cure)) == (good, not good)
+
+
+INSTANCE = instance_role(PLACE)
+GOOD_INSTANCE_ROLE = RoleFacts(trusting({"Service": "ec2.amazonaws.com"}), frozenset(), INSTANCE.inline)
+
+
+def test_a_good_instance_role_has_nothing_bad() -> None:
+    assert [finding.good for finding in check_role(INSTANCE, GOOD_INSTANCE_ROLE, PLACE)] == [True, True]
+
+
+def test_a_policy_that_is_written_otherwise_and_says_the_same_is_good() -> None:
+    document: Any = json.loads(json.dumps(INSTANCE.inline["annex"]))
+    document["Statement"].reverse()
+    for statement in document["Statement"]:
+        statement["Action"].reverse()
+    facts = replace(GOOD_INSTANCE_ROLE, inline={"annex": document})
+    assert all(finding.good for finding in check_role(INSTANCE, facts, PLACE))
+
+
+@pytest.mark.parametrize(
+    ("inline", "says"),
+    [
+        ({}, "lacks its policy"),
+        ({"annex": {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}, "isn't what this version"),
+    ],
+    ids=["none", "wider"],
+)
+def test_a_policy_that_is_not_ours_is_put_right(inline: Any, says: str) -> None:
+    finding = bad(check_role(INSTANCE, replace(GOOD_INSTANCE_ROLE, inline=inline), PLACE))
+    assert says in finding.says
+    cured = json.loads(finding.cure.partition("--policy-document '")[2].rstrip("'"))
+    again = check_role(INSTANCE, replace(GOOD_INSTANCE_ROLE, inline={"annex": cured}), PLACE)
+    assert all(each.good for each in again)
+
+
+def test_instances_in_china_have_a_service_of_another_name() -> None:
+    assert instance_role(replace(PLACE, partition="aws-cn")).service == "ec2.amazonaws.com.cn"
+
+
+NAME_OF_BOTH = "condor-annex-instance-us-east-2"
+
+
+@pytest.mark.parametrize(
+    ("roles", "cure"),
+    [
+        (None, "condor_annex setup"),
+        (frozenset(), "aws iam add-role-to-instance-profile"),
+        (frozenset({"Administrator"}), "aws iam remove-role-from-instance-profile"),
+    ],
+)
+def test_a_profile_without_its_role_is_bad(roles: frozenset[str] | None, cure: str) -> None:
+    finding = check_profile(roles, PLACE)
+    assert (finding.good, finding.cure.startswith(cure)) == (False, True)
+
+
+def test_a_profile_with_its_role_is_good() -> None:
+    assert check_profile(frozenset({NAME_OF_BOTH}), PLACE).good
+
+
+HOME = "192.0.2.0/24"
+
+
+@pytest.mark.parametrize(
+    ("inbound", "says"),
+    [
+        ((), "doesn't let in tcp 22 from 192.0.2.0/24"),
+        (("tcp 22 from 192.0.2.0/24", "tcp 80 from 0.0.0.0/0"), "lets in tcp 80 from 0.0.0.0/0, too"),
+    ],
+    ids=["closed", "wider"],
+)
+def test_the_ssh_port_is_open_to_those_it_was_asked_for_and_to_nobody_else(inbound: tuple[str, ...], says: str) -> None:
+    assert says in bad(check_ssh_port([GroupFacts("sg-1", inbound)], HOME, PLACE)).says
+
+
+def test_a_key_pair_that_is_gone_is_missed() -> None:
+    assert check_ssh_key(["mine"], "mine", PLACE).good
+    assert not check_ssh_key(["other"], "mine", PLACE).good

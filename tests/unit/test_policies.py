@@ -7,7 +7,7 @@ import pytest
 
 from annex_core.account.policies import POLICIES, policy
 from annex_core.cli.main import main
-from tests.unit.iam import Context, allowed
+from tests.iam import Context, allowed
 
 ACCOUNT = "123456789012"
 POOL = "ap.example.org"
@@ -15,6 +15,7 @@ OURS = {"aws:ResourceTag/htcondor:Pool": POOL}
 BECOMES_OURS = {"aws:RequestTag/htcondor:Pool": POOL}
 ANOTHERS = {"aws:ResourceTag/htcondor:Pool": "ap.elsewhere.org"}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/condor-annex-fleet-us-east-2"
+INSTANCE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/condor-annex-instance-us-east-2"
 BUNDLE = f"arn:aws:s3:::condor-annex-{ACCOUNT}-us-east-2/config-blue-0123456789.tar.gz"
 _MOST_CHARACTERS = 6144
 """Of a managed policy, white space not counted."""
@@ -39,7 +40,6 @@ def daily() -> dict[str, Any]:
         ("ec2:DescribeInstances", "*", {}),
         ("ec2:DescribeSpotFleetRequests", "*", {}),
         ("ssm:GetParameter", f"arn:aws:ssm:us-east-2:{ACCOUNT}:parameter/condor-annex/image", {}),
-        ("ssm:GetParameter", "arn:aws:ssm:us-east-2::parameter/aws/service/debian/release/13", {}),
         ("ec2:RequestSpotFleet", FLEET, BECOMES_OURS),
         ("ec2:RequestSpotFleet", TEMPLATE, OURS),
         ("ec2:RequestSpotFleet", "arn:aws:ec2:us-east-2::image/ami-1", {}),
@@ -54,6 +54,7 @@ def daily() -> dict[str, Any]:
         ("ec2:CreateTags", FLEET, BECOMES_OURS | {"ec2:CreateAction": "RequestSpotFleet"}),
         ("ec2:CreateTags", TEMPLATE, BECOMES_OURS | {"ec2:CreateAction": "CreateLaunchTemplate"}),
         ("iam:PassRole", ROLE, {"iam:PassedToService": "spotfleet.amazonaws.com"}),
+        ("iam:PassRole", INSTANCE_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
         ("ec2:CreateLaunchTemplate", TEMPLATE, BECOMES_OURS),
         ("ec2:CreateLaunchTemplateVersion", TEMPLATE, OURS),
         ("ec2:DeleteLaunchTemplate", TEMPLATE, OURS),
@@ -99,7 +100,15 @@ def test_the_daemon_may_do_its_work(daily: dict[str, Any], action: str, resource
             id="tagging what the daemon has no business with",
         ),
         pytest.param("ec2:CancelSpotInstanceRequests", OPEN_REQUEST, {}, id="a spot request that is no fleet's"),
-        pytest.param("iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, id="the role for instances"),
+        pytest.param(
+            "iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, id="the fleets' role for instances"
+        ),
+        pytest.param(
+            "iam:PassRole",
+            INSTANCE_ROLE,
+            {"iam:PassedToService": "lambda.amazonaws.com"},
+            id="the instances' for others",
+        ),
         pytest.param(
             "iam:PassRole",
             f"arn:aws:iam::{ACCOUNT}:role/Administrator",
@@ -117,6 +126,12 @@ def test_the_daemon_may_do_its_work(daily: dict[str, Any], action: str, resource
 )
 def test_the_daemon_may_not_touch(daily: dict[str, Any], action: str, resource: str, context: Context) -> None:
     assert not allowed(daily, action, resource, context)
+
+
+def test_the_daemon_may_read_which_images_are_published(daily: dict[str, Any]) -> None:
+    """By the policy's text: the simulator knows no parameter without an account, as AWS's own are."""
+    [images] = [each for each in daily["Statement"] if each["Sid"] == "FindImages"]
+    assert "arn:aws:ssm:*::parameter/aws/service/*" in images["Resource"]
 
 
 @pytest.fixture
@@ -154,6 +169,7 @@ def test_without_an_administrator_it_is_ec2_alone_and_nothing_that_is_not_ours(n
 BY_STACKS = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
 BUCKET = f"arn:aws:s3:::condor-annex-{ACCOUNT}-us-east-2"
 GROUP = ec2("security-group/sg-1")
+PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/condor-annex-instance-us-east-2"
 SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spotfleet.amazonaws.com/AWSServiceRoleForEC2SpotFleet"
 
 
@@ -181,6 +197,13 @@ def setup() -> dict[str, Any]:
             ROLE,
             BY_STACKS | {"iam:PolicyARN": "arn:aws:iam::aws:policy/service-role/AmazonEC2SpotFleetTaggingRole"},
         ),
+        ("iam:CreateInstanceProfile", PROFILE, BY_STACKS),
+        ("iam:AddRoleToInstanceProfile", PROFILE, BY_STACKS),
+        ("iam:PutRolePolicy", INSTANCE_ROLE, BY_STACKS),
+        ("iam:PassRole", INSTANCE_ROLE, BY_STACKS | {"iam:PassedToService": "ec2.amazonaws.com"}),
+        ("iam:GetRole", SERVICE_ROLE, {}),
+        ("ec2:ImportKeyPair", ec2("key-pair/annexes"), BY_STACKS),
+        ("ec2:AuthorizeSecurityGroupIngress", GROUP, BY_STACKS | {"aws:ResourceTag/htcondor:Component": "ssh-port"}),
         ("iam:CreateServiceLinkedRole", SERVICE_ROLE, {"iam:AWSServiceName": "spotfleet.amazonaws.com"}),
         ("ec2:CreateSecurityGroup", ec2("vpc/vpc-1"), BY_STACKS),
         ("ec2:DeleteSecurityGroup", GROUP, BY_STACKS | {"aws:ResourceTag/htcondor:Component": "security-group"}),
@@ -217,6 +240,17 @@ def test_setup_may_do_its_work(setup: dict[str, Any], action: str, resource: str
         ),
         pytest.param("iam:PassRole", ROLE, {"iam:PassedToService": "spotfleet.amazonaws.com"}, id="lending the role"),
         pytest.param("ec2:AuthorizeSecurityGroupIngress", GROUP, BY_STACKS, id="opening a port"),
+        pytest.param(
+            "ec2:AuthorizeSecurityGroupIngress",
+            GROUP,
+            BY_STACKS | {"aws:ResourceTag/htcondor:Component": "security-group"},
+            id="opening a port of every annex",
+        ),
+        pytest.param("ec2:ImportKeyPair", ec2("key-pair/annexes"), {}, id="a key pair without a stack"),
+        pytest.param("iam:PutRolePolicy", INSTANCE_ROLE, {}, id="a policy without a stack"),
+        pytest.param(
+            "iam:PassRole", INSTANCE_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, id="lending without a stack"
+        ),
         pytest.param("ec2:DeleteSecurityGroup", GROUP, BY_STACKS, id="another security group"),
         pytest.param("ec2:RunInstances", INSTANCE, BECOMES_OURS, id="spending money"),
         pytest.param("ec2:TerminateInstances", INSTANCE, OURS, id="ending an annex"),
@@ -225,6 +259,70 @@ def test_setup_may_do_its_work(setup: dict[str, Any], action: str, resource: str
 )
 def test_setup_may_not_do(setup: dict[str, Any], action: str, resource: str, context: Context) -> None:
     assert not allowed(setup, action, resource, context)
+
+
+@pytest.fixture
+def instance() -> dict[str, Any]:
+    return policy("instance", partition="aws", account=ACCOUNT, pool="", region="us-east-2")
+
+
+def test_an_instance_may_find_itself_and_its_bundle(instance: dict[str, Any]) -> None:
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:DescribeInstances", "*", {}),
+        ("ec2:DescribeSpotFleetRequests", "*", {}),
+        ("iam:GetRolePolicy", INSTANCE_ROLE, {}),
+        ("iam:GetInstanceProfile", PROFILE, {}),
+        ("s3:GetObject", BUNDLE, {"aws:ResourceAccount": ACCOUNT}),
+    ]
+    assert all(allowed(instance, *each) for each in asked)
+
+
+def test_an_instance_may_not_write_end_or_read_elsewhere(instance: dict[str, Any]) -> None:
+    here = {"aws:ResourceAccount": ACCOUNT}
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:TerminateInstances", INSTANCE, OURS),
+        ("ec2:CreateTags", INSTANCE, OURS),
+        ("ec2:RunInstances", INSTANCE, BECOMES_OURS),
+        ("iam:GetRolePolicy", ROLE, {}),
+        ("iam:PutRolePolicy", INSTANCE_ROLE, {}),
+        ("s3:PutObject", BUNDLE, here),
+        ("s3:GetObject", BUNDLE, {"aws:ResourceAccount": "210987654321"}),
+        ("s3:GetObject", BUNDLE.replace("us-east-2", "eu-west-1"), here),
+        ("s3:GetObject", BUNDLE.replace("config-", "reaper-"), here),
+        ("s3:ListBucket", BUCKET, here),
+    ]
+    assert not any(allowed(instance, *each) for each in asked)
+
+
+@pytest.fixture
+def reaper() -> dict[str, Any]:
+    return policy("reaper", partition="aws", account=ACCOUNT, pool="")
+
+
+def test_the_reaper_may_end_what_any_pool_launched(reaper: dict[str, Any]) -> None:
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:DescribeInstances", "*", {}),
+        ("ec2:CancelSpotFleetRequests", FLEET, ANOTHERS),
+        ("ec2:TerminateInstances", INSTANCE, OURS),
+        ("ec2:TerminateInstances", INSTANCE, ANOTHERS),
+        ("ec2:DeleteLaunchTemplate", TEMPLATE, OURS),
+        ("ssm:GetParameter", f"arn:aws:ssm:us-east-2:{ACCOUNT}:parameter/condor-annex/freeze", {}),
+        ("ssm:PutParameter", f"arn:aws:ssm:us-east-2:{ACCOUNT}:parameter/condor-annex/heartbeat", {}),
+    ]
+    assert all(allowed(reaper, *each) for each in asked)
+
+
+def test_the_reaper_may_touch_nothing_that_no_pool_launched(reaper: dict[str, Any]) -> None:
+    asked: list[tuple[str, str, Context]] = [
+        ("ec2:TerminateInstances", INSTANCE, {}),
+        ("ec2:CancelSpotFleetRequests", FLEET, {}),
+        ("ec2:DeleteLaunchTemplate", TEMPLATE, {}),
+        ("ec2:CreateTags", INSTANCE, OURS),
+        ("ec2:RunInstances", INSTANCE, BECOMES_OURS),
+        ("ssm:PutParameter", f"arn:aws:ssm:us-east-2:{ACCOUNT}:parameter/condor-annex/freeze", {}),
+        ("s3:GetObject", BUNDLE, {"aws:ResourceAccount": ACCOUNT}),
+    ]
+    assert not any(allowed(reaper, *each) for each in asked)
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -1,0 +1,153 @@
+"""What the daemon may do from day to day: with what set-up made, or without it."""
+
+from annex_core.account.components import fleet_role_name, instance_role_name
+from annex_core.account.right import (
+    BECOMES_OURS,
+    FLEETS_REQUESTS,
+    IN_THIS_ACCOUNT,
+    OURS,
+    Right,
+    bucket,
+    ec2,
+    parameter,
+    role,
+)
+from annex_core.model import tags
+from annex_core.model.signs import FREEZE, HEARTBEAT
+
+_BUNDLES = (f"{bucket()}/config-*",)
+_FLEET_ROLE = role(fleet_role_name("*"))
+_INSTANCE_ROLE = role(instance_role_name("*"))
+
+_LAUNCHES = "ec2:RequestSpotFleet ec2:CreateFleet ec2:RunInstances"
+_THERE = (
+    "arn:{partition}:ec2:*::image/*",
+    "arn:{partition}:ec2:*::snapshot/*",
+    *ec2("key-pair", "network-interface", "security-group", "snapshot", "spot-instances-request", "subnet"),
+)
+"""What a launch uses and does not make."""
+
+DAILY = (
+    Right(
+        "daily",
+        "Look",
+        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeLaunchTemplates"
+        " ec2:DescribeLaunchTemplateVersions ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSpotInstanceRequests ec2:DescribeSubnets ec2:DescribeVolumes",
+    ),
+    Right(
+        "daily",
+        "FindImages",
+        "ssm:GetParameter",
+        resources=(
+            "arn:{partition}:ssm:*::parameter/aws/service/*",
+            "arn:{partition}:ssm:*:{account}:parameter/condor-annex/*",
+        ),
+    ),
+    Right("daily", "ReadSigns", "ssm:GetParameters", resources=(parameter(FREEZE), parameter(HEARTBEAT))),
+    Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", ec2("spot-fleet-request"), BECOMES_OURS),
+    Right("daily", "CreateFleets", "ec2:CreateFleet", "", ec2("fleet", "instance"), BECOMES_OURS),
+    Right("daily", "LaunchInstances", _LAUNCHES, "ec2:RunInstances", ec2("instance", "volume"), BECOMES_OURS),
+    Right("daily", "FromOurTemplates", _LAUNCHES, resources=ec2("launch-template"), condition=OURS),
+    Right("daily", "OutOfWhatThereIs", _LAUNCHES, resources=_THERE),
+    Right(
+        "daily",
+        "LendTheFleetRole",
+        "ec2:RequestSpotFleet",
+        "iam:PassRole",
+        (_FLEET_ROLE,),
+        {"StringEquals": {"iam:PassedToService": "spotfleet.amazonaws.com"}},
+    ),
+    Right(
+        "daily",
+        "LendTheInstanceRole",
+        _LAUNCHES,
+        "iam:PassRole",
+        (_INSTANCE_ROLE,),
+        {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+    ),
+    Right(
+        "daily",
+        "TagWhatIsMade",
+        f"{_LAUNCHES} ec2:CreateLaunchTemplate",
+        "ec2:CreateTags",
+        ec2("fleet", "instance", "launch-template", "spot-fleet-request", "volume"),
+        {
+            "StringEquals": {
+                f"aws:RequestTag/{tags.POOL}": "{pool}",
+                "ec2:CreateAction": ("CreateFleet", "CreateLaunchTemplate", "RequestSpotFleet", "RunInstances"),
+            }
+        },
+    ),
+    Right("daily", "MakeTemplates", "ec2:CreateLaunchTemplate", "", ec2("launch-template"), BECOMES_OURS),
+    Right(
+        "daily",
+        "ChangeOurTemplates",
+        "ec2:CreateLaunchTemplateVersion ec2:DeleteLaunchTemplate",
+        resources=ec2("launch-template"),
+        condition=OURS,
+    ),
+    Right(
+        "daily",
+        "EndOurFleets",
+        "ec2:CancelSpotFleetRequests ec2:DeleteFleets",
+        resources=ec2("fleet", "spot-fleet-request"),
+        condition=OURS,
+    ),
+    Right("daily", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
+    Right(
+        "daily",
+        "MoveLeases",
+        "ec2:CreateTags",
+        resources=ec2("instance", "spot-fleet-request"),
+        condition={
+            "StringEquals": {f"aws:ResourceTag/{tags.POOL}": "{pool}"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": (tags.LEASE_ENDS, tags.DRAINING)},
+        },
+    ),
+    Right("daily", "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
+    Right(
+        # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.
+        "daily",
+        "StopOpenRequestsOfFleets",
+        "ec2:CancelSpotInstanceRequests",
+        resources=ec2("spot-instances-request"),
+        condition=FLEETS_REQUESTS,
+    ),
+    Right(
+        "daily",
+        "KeepBundles",
+        "s3:PutObject s3:GetObject s3:DeleteObject",
+        "s3:PutObject s3:PutObjectTagging s3:GetObject s3:DeleteObject",
+        _BUNDLES,
+        IN_THIS_ACCOUNT,
+    ),
+)
+
+NO_ADMIN = (
+    Right(
+        "no-admin",
+        "Look",
+        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSubnets",
+    ),
+    Right(
+        "no-admin",
+        "LaunchInstances",
+        "ec2:RunInstances",
+        resources=ec2("instance", "volume"),
+        condition=BECOMES_OURS,
+    ),
+    Right("no-admin", "OutOfWhatThereIs", "ec2:RunInstances", resources=_THERE),
+    Right(
+        "no-admin",
+        "TagWhatIsMade",
+        "ec2:RunInstances",
+        "ec2:CreateTags",
+        ec2("instance", "volume"),
+        {"StringEquals": {f"aws:RequestTag/{tags.POOL}": "{pool}", "ec2:CreateAction": "RunInstances"}},
+    ),
+    Right("no-admin", "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
+    Right("no-admin", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
+)
+"""All that a route needs whose bundles travel in user data, in an account where nothing was set up."""

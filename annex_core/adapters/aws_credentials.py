@@ -1,0 +1,175 @@
+"""Whose credentials sign a call: each source alone, so that none stands in for another in silence."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import botocore.session
+from botocore.credentials import (
+    CredentialProvider,
+    CredentialResolver,
+    Credentials,
+    ReadOnlyCredentials,
+    SharedCredentialProvider,
+    create_credential_resolver,
+)
+from botocore.exceptions import CredentialRetrievalError
+
+from annex_core.errors import AnnexError, Refused
+
+_OTHERS = 0o077
+_LONGEST_KEY = 256
+
+
+class Source(Protocol):
+    """Opens nothing and asks nobody before the first call is signed."""
+
+    def session(self) -> botocore.session.Session: ...
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Whatever boto3 finds: environment, files, SSO, the instance's role."""
+
+    profile: str | None = None
+    """Of AWS's own configuration, to begin with."""
+
+    def session(self) -> botocore.session.Session:
+        return botocore.session.Session(profile=self.profile)
+
+
+@dataclass(frozen=True)
+class SharedFile:
+    """An AWS shared credentials file, its profile `default`; read again when it changes."""
+
+    path: str
+
+    def session(self) -> botocore.session.Session:
+        return _alone(_Reading("shared-credentials-file", _FileReader(self.path)))
+
+
+@dataclass(frozen=True)
+class InstanceRole:
+    """The role of the instance that this runs on, and neither environment nor files."""
+
+    def session(self) -> botocore.session.Session:
+        core = botocore.session.Session()
+        provider = create_credential_resolver(core).get_provider("iam-role")
+        core.register_component("credential_provider", CredentialResolver([provider]))
+        return core
+
+
+@dataclass(frozen=True)
+class Keys:
+    """An access key and its secret."""
+
+    access: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Keys in memory, asked for whenever a call is signed."""
+
+    keys: Callable[[], Keys]
+    """Raises an AnnexError where there are none now."""
+
+    def session(self) -> botocore.session.Session:
+        return _alone(_Reading("held", self._read))
+
+    def _read(self) -> ReadOnlyCredentials:
+        try:
+            keys = self.keys()
+        except AnnexError as error:
+            raise CredentialRetrievalError(provider="held", error_msg=str(error)) from error
+        return ReadOnlyCredentials(keys.access, keys.secret, None)
+
+
+def read_key_files(access: Path, secret: Path) -> Keys:
+    """
+    The two files of HTCondor's EC2 users: one holds the access key, the other the secret, and nothing else.
+
+    Raises:
+        Refused: One can't be read, others may read it, or it holds no key; the sentence has no word of what it holds.
+    """
+    return Keys(_key(access), _key(secret))
+
+
+def _key(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+        with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - by its descriptor, so that it is looked at once
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise Refused(f"{path} is no file")
+            if mode & _OTHERS:
+                raise Refused(f"{path} may be read by others; run: chmod 600 {path}")
+            text = file.read(_LONGEST_KEY + 1).strip()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(text) > _LONGEST_KEY or len(text.split()) != 1:
+        raise Refused(f"{path} doesn't hold a key: one word, and nothing else")
+    return text
+
+
+def _alone(credentials: Credentials) -> botocore.session.Session:
+    core = botocore.session.Session()
+    core.register_component("credential_provider", CredentialResolver([_Only(credentials)]))
+    return core
+
+
+class _Only(CredentialProvider):
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+        self.METHOD = credentials.method
+
+    def load(self) -> Credentials:
+        return self._credentials
+
+
+class _Reading(Credentials):
+    """Credentials that are read when a call is signed: they may change while the daemon runs."""
+
+    def __init__(self, method: str, read: Callable[[], ReadOnlyCredentials]) -> None:
+        super().__init__("", "", method=method)
+        self._read = read
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return self._read()
+
+
+class _FileReader:
+    """
+    Sites renew short-lived credentials in the file while the daemon runs.
+
+    Raises:
+        CredentialRetrievalError: When read, where the file can't be or has no profile `default`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._read: tuple[tuple[int, int, int], ReadOnlyCredentials] | None = None
+
+    def __call__(self) -> ReadOnlyCredentials:
+        method = "shared-credentials-file"
+        try:
+            status = Path(self._path).stat()
+        except OSError as error:
+            raise CredentialRetrievalError(provider=method, error_msg=str(error)) from error
+        version = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if self._read is None or self._read[0] != version:
+            found = SharedCredentialProvider(self._path, profile_name="default").load()
+            if found is None:
+                raise CredentialRetrievalError(
+                    provider=method, error_msg=f"{self._path} can't be read or has no profile `default`"
+                )
+            self._read = version, found.get_frozen_credentials()
+        return self._read[1]
