@@ -10,7 +10,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit iam-simulator lint format clean \
-        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper bench-replay
+        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper bench-replay \
+        prove-on-aws
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,6 +77,9 @@ bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs,
 
 bench-reaper: $(VENV)/ready ## a run of the reaper over 1,000 fleets and 3,000 instances: calls and seconds
 	@$(BIN)/python -m bench.reaper
+
+prove-on-aws: $(VENV)/ready ## what only AWS can show, with five small Spot instances; asks before it spends
+	@PYTHONPATH=. $(BIN)/python tools/prove_on_aws.py $(PROVE)
 
 clean: ## remove what was installed here; the images in the cache stay
 	rm -rf $(VENV)
