@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
+from annex_core.connectivity.probe import Answer
 from annex_core.errors import AnnexError
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
@@ -240,6 +241,14 @@ class SignReader(Protocol):
     """What a region's reaper, and people at AWS, have left for us."""
 
     def read(self, now: datetime) -> Signs: ...
+
+
+class Prober(Protocol):
+    """What we have inside a region, that can be asked who is at the annex collector's address as seen from there."""
+
+    def ask(self) -> Sequence[Answer] | None:
+        """None where there is nothing of ours to ask."""
+        ...
 
 
 class Queue(Protocol):

@@ -1,6 +1,6 @@
 """What the daemon may do from day to day: with what set-up made, or without it."""
 
-from annex_core.account.components import fleet_role_name, instance_role_name
+from annex_core.account.components import REAPER_FUNCTION, fleet_role_name, instance_role_name
 from annex_core.account.right import (
     BECOMES_OURS,
     FLEETS_REQUESTS,
@@ -45,6 +45,13 @@ DAILY = (
         ),
     ),
     Right("daily", "ReadSigns", "ssm:GetParameters", resources=(parameter(FREEZE), parameter(HEARTBEAT))),
+    Right(
+        "daily",
+        "AskTheFunction",
+        "lambda:Invoke",
+        "lambda:InvokeFunction",
+        (f"arn:{{partition}}:lambda:*:{{account}}:function:{REAPER_FUNCTION}",),
+    ),
     Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", ec2("spot-fleet-request"), BECOMES_OURS),
     Right("daily", "CreateFleets", "ec2:CreateFleet", "", ec2("fleet", "instance"), BECOMES_OURS),
     Right("daily", "LaunchInstances", _LAUNCHES, "ec2:RunInstances", ec2("instance", "volume"), BECOMES_OURS),

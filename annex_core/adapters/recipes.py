@@ -54,6 +54,7 @@ FIELDS = {
     "AnnexPilot": "pilot",
     "AnnexTags": "tags",
     "AnnexReaper": "reaper",
+    "AnnexCheckConnectivity": "probe",
 }
 """The field of Route that each macro of schemas/route.json fills."""
 
@@ -203,6 +204,11 @@ class Checker:
             reading.warn(
                 "AnnexReaper",
                 "AnnexReaper is False: what outlives this access point and its own timer ends at AnnexMaxLifetime only",
+            )
+        if not values.get("AnnexCheckConnectivity", True):
+            reading.warn(
+                "AnnexCheckConnectivity",
+                "AnnexCheckConnectivity is False: machines are launched also where none of them could report",
             )
         if reading.refused:
             return

@@ -28,9 +28,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex config [NAME] [-route ROUTE] [-json]
         Every setting that is in force, and who said it: a command, a job, the route, the pool, or nobody. With NAME,
         as it is for that annex.
-    condor_annex check-connectivity [COLLECTOR]
-        Ask who is at the addresses where machines report, and say what to open. The exit status is 1 unless all of
-        them lead to this pool's annex collector.
+    condor_annex check-connectivity [COLLECTOR] [-regions REGION ...]
+        Ask who is at the addresses where machines report, from here and from inside the account, and say what to open.
+        The exit status is 1 unless all of them lead to this pool's annex collector.
     condor_annex setup [-regions REGION ...] [-vpc ID] [-dry-run] [-yes]
         Make what annexes need in an AWS account: bucket, role, security group. Again, it changes nothing. It ends
         with the lines for a route.

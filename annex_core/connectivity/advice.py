@@ -36,6 +36,26 @@ def cure(answer: Answer, trust_domain: str) -> str | None:
             return f"let TCP to {address.host}, port {address.port}, pass through every firewall from the cloud"
 
 
+def obstacle(answers: Sequence[Answer], trust_domain: str) -> str | None:
+    """
+    Why no machine could report, by what was answered from inside AWS; None while one might.
+
+    A private address, or a name that only a private network knows, may be reached from a subnet and not from a function
+    outside of it: that it was not is no proof.
+    """
+    if not answers or not all(_is_public(each) and not each.good for each in answers):
+        return None
+    first = answers[0]
+    return f"{line(first)}; {cure(first, trust_domain)}"
+
+
+def _is_public(answer: Answer) -> bool:
+    try:
+        return ipaddress.ip_address(answer.reached or "").is_global
+    except ValueError:
+        return False
+
+
 def doubts(answers: Sequence[Answer]) -> list[str]:
     """Of what an answer that came here is no proof: addresses that mean something else in the cloud, or nothing."""
     told = []

@@ -14,6 +14,7 @@ class Errand(StrEnum):
     LIST = "list"
     HISTORY = "history"
     SIGNS = "signs"
+    PROBE = "probe"
     LAUNCH = "launch"
     """All that comes before a fleet, and tidying up: it may wait."""
     END = "end"
@@ -22,7 +23,15 @@ class Errand(StrEnum):
     """Moving leases: as long as it waits, machines may end that are still wanted."""
 
 
-_HANDS = {Errand.LIST: 1, Errand.HISTORY: 1, Errand.SIGNS: 1, Errand.LAUNCH: 8, Errand.END: 8, Errand.RETAG: 4}
+_HANDS = {
+    Errand.LIST: 1,
+    Errand.HISTORY: 1,
+    Errand.SIGNS: 1,
+    Errand.PROBE: 1,
+    Errand.LAUNCH: 8,
+    Errand.END: 8,
+    Errand.RETAG: 4,
+}
 
 
 def threads(region: str, errand: Errand) -> Executor:

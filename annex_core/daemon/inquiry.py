@@ -1,6 +1,6 @@
 """Questions to those who may never answer: waited for a while, and never asked twice at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,36 @@ T = TypeVar("T")
 class _Asked(Generic[T]):
     at: datetime
     answer: Future[T]
+
+
+class Kept(Generic[T]):
+    """
+    Answers that need not be asked for each time, by region.
+
+    Args:
+        stays: How long each is good for.
+    """
+
+    def __init__(self, stays: Callable[[T], timedelta]) -> None:
+        self._stays = stays
+        self._kept: dict[str, tuple[datetime, T]] = {}
+
+    def stale(self, regions: Iterable[str], now: datetime) -> list[str]:
+        """Those of *regions* that are to be asked; all others are forgotten."""
+        self._kept = {region: kept for region, kept in self._kept.items() if region in {*regions}}
+        return sorted(region for region in {*regions} if not self._good(region, now))
+
+    def keep(self, region: str, answer: T, now: datetime) -> None:
+        self._kept[region] = (now, answer)
+
+    def answers(self) -> dict[str, T]:
+        return {region: answer for region, (_, answer) in self._kept.items()}
+
+    def _good(self, region: str, now: datetime) -> bool:
+        if region not in self._kept:
+            return False
+        asked, answer = self._kept[region]
+        return now - asked < self._stays(answer)
 
 
 class Inquiry(Generic[T]):

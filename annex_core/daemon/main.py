@@ -24,6 +24,7 @@ from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
+from annex_core.adapters.prober import prober
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.s3 import bundle_store
@@ -131,6 +132,7 @@ class Daemon:
                 pool=chosen.pool,
                 access_point=chosen.access_point,
                 domain=chosen.domain,
+                trust_domain=chosen.trust_domain,
             ),
             launcher=Launcher(
                 site=Site(
@@ -246,7 +248,13 @@ class Daemon:
             credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
             told=self._audit.told,
         )
-        return Region(name, ec2_cloud(aws), partial(bundle_store, aws), sign_reader(aws))
+        return Region(
+            name,
+            ec2_cloud(aws),
+            partial(bundle_store, aws),
+            sign_reader(aws),
+            prober(aws, self._chosen.collector, self._chosen.trust_domain),
+        )
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
+from annex_core.connectivity.advice import obstacle
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
-from annex_core.daemon.inquiry import Inquiry
+from annex_core.daemon.inquiry import Inquiry, Kept
 from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Annex, Launch
@@ -36,6 +37,9 @@ _FRESH = timedelta(minutes=1)
 
 _SIGNS_STAY = timedelta(minutes=1)
 """What a region's reaper and a freeze at AWS told is not asked for again before."""
+
+_BARRED_STAYS, _WAY_STAYS = timedelta(minutes=2), timedelta(hours=1)
+"""Nor whether the collector can be reached from a region: it could not, or it could."""
 
 _WORDS_STAY = timedelta(hours=1)
 """What a fleet's history tells is for people to read: it is never waited for, and told a cycle later."""
@@ -63,6 +67,7 @@ class Observer:
         prices: The on-demand price of instance types in a region, USD an hour by name; one that is missing is unknown.
         pool: The value of the htcondor:Pool tag.
         domain: ANNEX_DOMAIN.
+        trust_domain: Of this pool's collectors.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Observer:
         pool: str,
         access_point: str,
         domain: str,
+        trust_domain: str,
         patience: timedelta = _PATIENCE,
     ) -> None:
         self._queue = queue
@@ -93,13 +99,17 @@ class Observer:
         self._pool = pool
         self._access_point = access_point
         self._domain = domain
+        self._trust_domain = trust_domain
         self._slots_since: datetime | None = None
         self._sightings: dict[str, Sighting | None] = {}
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
         self._histories = Inquiry[str](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
         self._reading = Inquiry[Signs](patience=patience, good_for=_FRESH, late=late)
-        self._signs: dict[str, tuple[datetime, Signs]] = {}
+        self._signs = Kept[Signs](lambda _: _SIGNS_STAY)
+        self._probing = Inquiry[str](patience=patience, good_for=_FRESH, late=late)
+        self._barred = Kept[str](lambda why: _BARRED_STAYS if why else _WAY_STAYS)
+        """Why the collector can't be reached from a region; empty where it can, or nobody there can be asked."""
         self.silent: Mapping[str, str] = {}
         """What did not answer for the last snapshot, and why."""
         self.unseen: frozenset[str] = frozenset()
@@ -154,9 +164,16 @@ class Observer:
             },
             meanwhile="no answer yet",
         )
-        unread = self._unread(routes.values(), now)
+        here = [route for route in routes.values() if route.region in self._regions.names()]
+        unread = self._signs.stale([route.region for route in here if route.reaper], now)
         read = ask_all(self._reading, {f"signs in {name}": partial(self._read, name, now) for name in unread})
-        self._signs |= {name: (now, read[what]) for name in unread if (what := f"signs in {name}") in read}
+        unasked = self._barred.stale([route.region for route in here if route.reaper and route.probe], now)
+        asked = ask_all(self._probing, {f"the function in {name}": partial(self._probe, name) for name in unasked})
+        for name in self._regions.names():
+            if (what := f"signs in {name}") in read:
+                self._signs.keep(name, read[what], now)
+            if (what := f"the function in {name}") in asked:
+                self._barred.keep(name, asked[what], now)
         self.unseen = frozenset().union(*(listing.under_way for listing in listings.values()))
         frozen = {
             name: f"AWS does not answer in {name}: {silent[name]}" for name in self._regions.names() if name in silent
@@ -181,7 +198,8 @@ class Observer:
             known=self._journal.instances(living),
             deaths=self._journal.deaths(living),
             frozen=frozen,
-            signs={name: signs for name, (_, signs) in self._signs.items()},
+            signs=self._signs.answers(),
+            unreachable={name: why for name, why in self._barred.answers().items() if why},
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
             domain=self._domain,
@@ -222,14 +240,14 @@ class Observer:
         prices = self._prices(name, kinds)
         return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}
 
-    def _unread(self, routes: Iterable[Route], now: datetime) -> list[str]:
-        """The regions whose signs are to be read: a route wants a reaper there, and they were not read lately."""
-        wanted = {route.region for route in routes if route.reaper} & {*self._regions.names()}
-        self._signs = {name: signs for name, signs in self._signs.items() if name in wanted}
-        return sorted(name for name in wanted if name not in self._signs or now - self._signs[name][0] >= _SIGNS_STAY)
-
     def _read(self, name: str, now: datetime) -> Future[Signs]:
         return self._hands.submit(name, Errand.SIGNS, lambda: self._regions[name].signs.read(now))
+
+    def _probe(self, name: str) -> Future[str]:
+        def ask() -> str:
+            return obstacle(self._regions[name].prober.ask() or (), self._trust_domain) or ""
+
+        return self._hands.submit(name, Errand.PROBE, ask)
 
     def _ask_why(self, launch: Launch) -> Future[str]:
         """What keeps AWS from filling a launch; empty when its history tells of nothing."""

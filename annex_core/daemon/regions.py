@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from annex_core.model.annex import Annex
 from annex_core.model.route import Route
-from annex_core.ports import BundleStore, Cloud, SignReader
+from annex_core.ports import BundleStore, Cloud, Prober, SignReader
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Region:
     bucket: Callable[[str], BundleStore]
     """The store of a bucket of that name."""
     signs: SignReader
+    prober: Prober
     stores: dict[str, BundleStore] = field(default_factory=dict)
     making: threading.Lock = field(default_factory=threading.Lock)
     """boto3's sessions make one client at a time, and several annexes may want theirs at once."""

@@ -25,7 +25,7 @@ KNOBS: Mapping[str, str] = {
     "ANNEX_DEFAULT_S3_URL": "Nothing: the route's AnnexEndpoint says where S3 is.",
     "ANNEX_DEFAULT_CF_URL": "Nothing: -endpoint of the verb setup says where CloudFormation is.",
     "ANNEX_DEFAULT_S3_BUCKET": "Nothing: the route's AnnexBucket says it.",
-    "ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN": "Nothing: condor_annex check-connectivity knows its own function.",
+    "ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN": "Nothing: condor_annex check-connectivity asks the reaper's function.",
     "ANNEX_DEFAULT_ODI_LEASE_FUNCTION_ARN": "Nothing: the account's one reaper ends every lease.",
     "ANNEX_DEFAULT_SFR_LEASE_FUNCTION_ARN": "Nothing: the account's one reaper ends every lease.",
 }

@@ -83,6 +83,8 @@ class Route:
     tags: tuple[tuple[str, str], ...] = ()
     reaper: bool = True
     """Nothing is launched where the region's reaper has left no heartbeat lately."""
+    probe: bool = True
+    """Nothing is launched where our function in the region finds no way to the annex collector."""
     fleet_api: FleetApi = FleetApi.SPOT_FLEET
 
     # What no macro says, only a create by hand (overridden()).

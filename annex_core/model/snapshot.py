@@ -69,6 +69,8 @@ class Snapshot:
     """Of launches, before a fleet was asked for, by annex id."""
     signs: Mapping[str, Signs] = field(default_factory=dict)
     """What the reaper of a region and people at AWS have left there, as last heard, by region."""
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """Why no machine of a region could reach the annex collector, as our function there found; not known: absent."""
     orders: Sequence[Order] = ()
     """Of the living annexes."""
     freezes: Sequence[Frozen] = ()

@@ -1,4 +1,4 @@
-"""Is it safe to launch in a region: is its reaper at work, and does no freeze at AWS stand against it?"""
+"""Is it safe to launch in a region: is its reaper at work, is there a way home, and does no freeze at AWS forbid it?"""
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex
@@ -16,6 +16,9 @@ def unsafe(annex: Annex, route: Route, snapshot: Snapshot) -> str | None:
         A clause that stays the same while its reason does; None where nothing stands against it.
     """
     region = annex.region
+    unreachable = snapshot.unreachable.get(region)
+    if unreachable and route.probe and not annex.pilot:
+        return f"no machine in {region} would reach the annex collector: {clause(unreachable)}"
     signs = snapshot.signs.get(region)
     if signs is None:
         return (

@@ -1,7 +1,8 @@
 """
 What AWS Lambda starts every five minutes: ends what is due in its region, for all annexes of all pools of the account.
 
-It is packed with the modules that it imports, and boto3 is Lambda's own. Each line of its log is a JSON object.
+Asked who is at a collector's address it does that instead: it is what we have inside the account. It is packed with the
+modules that it imports, and boto3 is Lambda's own. Each line of its log is a JSON object.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from annex_core.connectivity import afar
 from annex_core.reaper.region import Region
 from annex_core.reaper.run import run
 
@@ -22,12 +24,14 @@ _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"
 """All that it changes may be done twice, so that all may be tried again."""
 
 
-def handler(_event: object, _context: object) -> dict[str, Any]:
+def handler(event: Any, _context: object) -> dict[str, Any]:
     """
     Raises:
         RuntimeError: It could not vouch for the region, and left no heartbeat: Lambda counts it as an error, and starts
             it again within minutes.
     """
+    if afar.is_question(event):
+        return afar.answered(event)
     region = Region(
         boto3.client("ec2", config=_CONFIG), boto3.client("ssm", config=_CONFIG), clock=partial(datetime.now, UTC)
     )

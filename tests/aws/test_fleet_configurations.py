@@ -24,7 +24,7 @@ from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route, overridden
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.settings import Settings
-from tests.unit.fakes import FakeSigns, FakeTokens
+from tests.unit.fakes import FakeProber, FakeSigns, FakeTokens
 from tests.unit.fleet_files import with_specifications, with_templates
 from tests.unit.world import ACCESS_POINT, DOMAIN, ROUTE, annex
 
@@ -95,7 +95,9 @@ def site(tmp_path: Path, aws: LocalCloud) -> Iterator[Bench]:
         lambda request, **_: sent.append(dict(parse_qsl(request.body, keep_blank_values=True))),
     )
     cloud = Ec2Cloud(region.ec2_reader(), writer, region.ssm())
-    regions = Regions(lambda name, _: Region(name, cloud, lambda bucket: bundle_store(region, bucket), FakeSigns()))
+    regions = Regions(
+        lambda name, _: Region(name, cloud, lambda bucket: bundle_store(region, bucket), FakeSigns(), FakeProber())
+    )
     subnets = [each["SubnetId"] for each in region.ec2_reader().describe_subnets()["Subnets"]][:2]
     image = cloud.resolve_image(IMAGE_PARAMETER)
     route = overridden(ROUTE, {"image": image, "subnets": subnets})

@@ -23,6 +23,7 @@ from annex_core.model.route import Route
 from rehearsal.cloud.cloud import BUCKET, IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.process import ProcessLauncher
 from rehearsal.control import CloudControl
+from tests.unit.fakes import FakeProber, FakeSigns
 
 PILOT = """\
 #!/bin/bash
@@ -48,7 +49,7 @@ def region(local_cloud: LocalCloud, tmp_path: Path) -> Region:
     file = tmp_path / "credentials"
     file.write_text("[default]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = hush\n")
     aws = AwsRegion("us-east-2", endpoint=local_cloud.url, credentials_file=str(file))
-    return Region("us-east-2", ec2_cloud(aws), lambda bucket: bundle_store(aws, bucket))
+    return Region("us-east-2", ec2_cloud(aws), lambda bucket: bundle_store(aws, bucket), FakeSigns(), FakeProber())
 
 
 def until(true: Callable[[], object]) -> None:
@@ -89,7 +90,9 @@ def test_a_pilot_runs_ends_its_machine_and_nothing_of_ours_is_fetched_or_made_fo
         site=Site("pool", "ap", "pool", "ap:9619", "pool"), journal=Journal(tmp_path / "journal.db"),
         regions=regions, tokens=NoTokens(), clock=lambda: datetime.now(UTC),
     )  # fmt: skip
-    launcher.launch(LaunchFleet(annex, ("c5.large",), {"c5.large": Decimal("0.1")}, 1, Decimal("0.1"), 300), route)
+    launcher.launch(
+        LaunchFleet(annex, ("c5.large",), {"c5.large": Decimal("0.1")}, 1, Decimal("0.1"), 300, route), route
+    )
 
     def machine() -> dict[str, Any]:
         return (control.machines() or [{"state": "", "console": ""}])[0]

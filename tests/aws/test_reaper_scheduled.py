@@ -25,7 +25,10 @@ from annex_core.account.reaper_checks import check_reaper
 from annex_core.account.stacks import build
 from annex_core.adapters.account_reaper import AccountReaper
 from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.prober import prober
 from annex_core.adapters.stacks import stacks
+from annex_core.connectivity.addresses import Address
+from annex_core.connectivity.probe import Verdict
 from annex_core.model import tags
 from rehearsal.cloud.cloud import LocalCloud
 
@@ -94,7 +97,7 @@ def carried(lease_ends: datetime) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in its.items()]
 
 
-def test_a_rule_alone_ends_what_is_due_and_leaves_the_rest_and_a_heartbeat(
+def test_a_rule_alone_ends_what_is_due_and_the_function_tells_who_is_at_an_address(
     scheduler: AwsRegion,
     ec2: Any,
     fleet: Callable[..., str],
@@ -140,5 +143,9 @@ def test_a_rule_alone_ends_what_is_due_and_leaves_the_rest_and_a_heartbeat(
     by_id = {each["SpotFleetRequestId"]: each["SpotFleetRequestState"] for each in fleets}
     assert by_id[undue] == "active"
     assert by_id[due].startswith("cancelled")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    (answer,) = prober(scheduler, f"127.0.0.1:{port}", "pool.test").ask() or ()
+    assert (answer.address, answer.verdict) == (Address("127.0.0.1", port), Verdict.REFUSED)
     scheduler.rules().put_rule(Name=REAPER_FUNCTION, ScheduleExpression="rate(5 minutes)", State="ENABLED")
     assert [each for each in check_reaper(account.function(), PLACE) if not each.good] == []

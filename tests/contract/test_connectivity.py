@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from annex_core.cli import main
+from annex_core.adapters.routes import Configured
+from annex_core.cli import check_connectivity, main
 from annex_core.connectivity import advice, probe
 from annex_core.connectivity.addresses import Address
 from annex_core.connectivity.probe import Answer, Verdict
+from annex_core.errors import AnnexError, NotPermitted
 
 Listener = Callable[..., int]
 
@@ -137,6 +139,17 @@ class TestTheCommand:
             "annex_core.cli.check_connectivity.htcondor2.param",
             {"TRUST_DOMAIN": "pool.test", "ANNEX_COLLECTOR_HOST": "ap:no-port"},
         )
+        self.asked: list[str] = []
+        self.inside: list[Answer] | None = None
+        self.error: AnnexError | None = None
+        monkeypatch.setattr(check_connectivity, "prober", lambda region, *_: self.asked.append(region.region) or self)
+        monkeypatch.setattr(check_connectivity, "configured", lambda: Configured((), (), (), {}))
+
+    def ask(self) -> list[Answer] | None:
+        """As the function inside the account."""
+        if self.error:
+            raise self.error
+        return self.inside
 
     def test_it_says_who_answers_and_what_that_proves(
         self, listener: Listener, capsys: pytest.CaptureFixture[str]
@@ -146,7 +159,32 @@ class TestTheCommand:
         said = capsys.readouterr().out
         assert f"127.0.0.1:{port}: a collector answers, HTCondor 23.9.6 of pool.test\n" in said
         assert "in the cloud that is each machine itself" in said
-        assert "Asked from this machine" in said
+        assert "Asked from this machine:" in said
+
+    def test_the_function_in_each_region_is_asked_too(
+        self, listener: Listener, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        port = listener(COLLECTOR)
+        self.inside = [Answer(Address("ap", 9619), Verdict.SILENT, "8.8.8.8")]
+        assert main.main(["check-connectivity", f"127.0.0.1:{port}", "-regions", "us-east-2", "eu-west-1"]) == 1
+        said = capsys.readouterr().out
+        assert self.asked == ["us-east-2", "eu-west-1"]
+        assert "Asked from eu-west-1:\n  ap:9619 (8.8.8.8): nothing answers\n      let TCP to ap, port 9619" in said
+
+    @pytest.mark.parametrize(
+        ("error", "says"),
+        [
+            (None, "there is no function of ours to ask; condor_annex setup -regions us-east-2 makes it"),
+            (NotPermitted("Invoke: AccessDenied"), "nobody could be asked: Invoke: AccessDenied"),
+        ],
+    )
+    def test_a_region_that_is_named_has_to_answer(
+        self, error: AnnexError | None, says: str, listener: Listener, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        port = listener(COLLECTOR)
+        self.error = error
+        assert main.main(["check-connectivity", f"127.0.0.1:{port}", "-regions", "us-east-2"]) == 1
+        assert says in capsys.readouterr().out
 
     def test_one_of_a_list_that_leads_elsewhere_fails_it(
         self, listener: Listener, capsys: pytest.CaptureFixture[str]

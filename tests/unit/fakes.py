@@ -171,6 +171,21 @@ class FakeCloud:
         return self.trouble
 
 
+class FakeProber:
+    """Nothing of ours to ask, unless it is told what it answers."""
+
+    def __init__(self):
+        self.answers = None
+        self.error = None
+        self.times_asked = 0
+
+    def ask(self):
+        self.times_asked += 1
+        if self.error:
+            raise self.error
+        return self.answers
+
+
 class FakeSigns:
     """A reaper at work, and no freeze, unless it is told otherwise."""
 

@@ -27,7 +27,7 @@ from annex_core.model.snapshot import RegionView
 from annex_core.model.tags import stamp
 from annex_core.planner.commands import begun, quote
 from annex_core.planner.plan import plan
-from tests.unit.fakes import AtOnce, FakeCloud, FakeSigns, FakeStore, Hangs
+from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeSigns, FakeStore, Hangs
 from tests.unit.fleet_files import with_specification, with_specifications
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NOBODY_SPEAKS, Named
 from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, carried, fleet, instance, launch, snapshot
@@ -45,7 +45,9 @@ class Desk:
         self.now = NOW
         self.woken = 0
         self.cloud, self.hand = FakeCloud(), AtOnce()
-        self.regions = Regions(lambda name, _: Region(name, self.cloud, lambda bucket: FakeStore(), FakeSigns()))
+        self.regions = Regions(
+            lambda name, _: Region(name, self.cloud, lambda bucket: FakeStore(), FakeSigns(), FakeProber())
+        )
         self.regions.follow([ROUTE], [])
         self.commands = Commands(
             standing=lambda: Standing(self.seen, plan(self.seen)),

@@ -14,7 +14,7 @@ from annex_core.daemon.hearsay import ANNEXES_EACH, LONGEST_ROUTE, Hearsay
 from annex_core.daemon.regions import Region
 from annex_core.errors import Refused, Unavailable
 from annex_core.model.names import AnnexKey
-from tests.unit.fakes import FakeCloud, FakeSigns, Hangs
+from tests.unit.fakes import FakeCloud, FakeProber, FakeSigns, Hangs
 from tests.unit.test_provisioner import BOB, Daemon
 from tests.unit.world import ALICE, NOW, REGION, ROUTE, group, instance
 
@@ -224,7 +224,7 @@ def test_a_regions_bucket_is_opened_once_though_several_annexes_want_it_at_once(
             meet.wait(timeout=0.2)
         return object()
 
-    region = Region(WEST, FakeCloud(), open_bucket, FakeSigns())
+    region = Region(WEST, FakeCloud(), open_bucket, FakeSigns(), FakeProber())
     with ThreadPoolExecutor(2) as annexes:
         first, second = annexes.map(region.store, ["bucket"] * 2)
     assert first is second

@@ -18,7 +18,7 @@ from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.names import AnnexKey
 from annex_core.planner.strangers import SETTLED
-from tests.unit.fakes import AtOnce, FakeCloud, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
+from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
 from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
 
 BOB = AnnexKey("bob", "blue")
@@ -31,7 +31,7 @@ class Daemon:
         self.path = path
         self.now = NOW
         self.cloud, self.store, self.queue, self.slots = FakeCloud(), FakeStore(), FakeQueue(), FakeSlots()
-        self.tokens, self.signs = FakeTokens(), FakeSigns()
+        self.tokens, self.signs, self.prober = FakeTokens(), FakeSigns(), FakeProber()
         self.routes = {ROUTE.name: ROUTE}
         self.elsewhere = {}
         self.hung = {}
@@ -45,7 +45,7 @@ class Daemon:
         self.hearsay = Hearsay()
         regions = Regions(
             lambda name, endpoint: Region(
-                name, self.elsewhere.get(name, self.cloud), lambda bucket: self.store, self.signs
+                name, self.elsewhere.get(name, self.cloud), lambda bucket: self.store, self.signs, self.prober
             )
         )
         hands = Hands(lambda region, errand: self.hung.get((region, errand)) or AtOnce())
@@ -73,6 +73,7 @@ class Daemon:
                 pool="pool",
                 access_point=ACCESS_POINT,
                 domain=DOMAIN,
+                trust_domain=DOMAIN,
             ),
             launcher=self.launcher,
             journal=self.journal,
