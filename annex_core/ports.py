@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from annex_core.connectivity.probe import Answer
+from annex_core.connectivity.answer import Answer
 from annex_core.errors import AnnexError
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType

@@ -14,6 +14,7 @@ _MODULES = (
     "connectivity/__init__",
     "connectivity/addresses",
     "connectivity/afar",
+    "connectivity/answer",
     "connectivity/probe",
     "errors",
     "model/__init__",

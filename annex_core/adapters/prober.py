@@ -12,7 +12,7 @@ from annex_core.account.components import REAPER_FUNCTION
 from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.connectivity import afar
-from annex_core.connectivity.probe import Answer
+from annex_core.connectivity.answer import Answer
 from annex_core.errors import Unavailable
 
 if TYPE_CHECKING:

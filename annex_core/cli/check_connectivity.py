@@ -12,7 +12,7 @@ from annex_core.adapters.routes import RouteBook, configured
 from annex_core.cli.asking_aws import add_regions, aws_region, parser
 from annex_core.connectivity import advice, probe
 from annex_core.connectivity.addresses import addresses
-from annex_core.connectivity.probe import Answer
+from annex_core.connectivity.answer import Answer
 from annex_core.errors import AnnexError
 
 

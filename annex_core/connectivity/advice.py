@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
-from annex_core.connectivity.probe import Answer, Verdict
+from annex_core.connectivity.answer import Answer, Verdict
 
 
 def line(answer: Answer) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from annex_core.connectivity import probe
 from annex_core.connectivity.addresses import addresses
-from annex_core.connectivity.probe import Answer, Verdict
+from annex_core.connectivity.answer import Answer, Verdict
 
 _ALL_WITHIN_S = 15.0
 """For all addresses, in which the one who asks the function is still there."""

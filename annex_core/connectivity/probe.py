@@ -13,10 +13,9 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
 
 from annex_core.connectivity.addresses import Address
+from annex_core.connectivity.answer import Answer, Verdict
 
 PATIENCE_S = 10.0
 """For each address, from the first packet to the last."""
@@ -44,31 +43,6 @@ _ASKED = {
 """What a client that takes anything sends, of a version that knows all of this."""
 
 _LINE = re.compile(r'(\w+) = "(.*)"')
-
-
-class Verdict(Enum):
-    COLLECTOR = "a collector answers"
-    OTHER_POOL = "a collector of another pool answers"
-    NO_COLLECTOR = "something listens there that is no collector"
-    NO_SUCH_NAME = "its name has no address"
-    REFUSED = "nothing listens at that port"
-    SILENT = "nothing answers"
-    UNREACHABLE = "there is no way to it"
-
-
-@dataclass(frozen=True)
-class Answer:
-    address: Address
-    verdict: Verdict
-    reached: str | None = None
-    """The IP address that the verdict is about; None where there is none."""
-    trust_domain: str | None = None
-    version: str | None = None
-    """HTCondor's, such as 23.9.6."""
-
-    @property
-    def good(self) -> bool:
-        return self.verdict is Verdict.COLLECTOR
 
 
 def ask(address: Address, trust_domain: str, *, patience_s: float = PATIENCE_S) -> Answer:

@@ -28,7 +28,7 @@ from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.prober import prober
 from annex_core.adapters.stacks import stacks
 from annex_core.connectivity.addresses import Address
-from annex_core.connectivity.probe import Verdict
+from annex_core.connectivity.answer import Verdict
 from annex_core.model import tags
 from rehearsal.cloud.cloud import LocalCloud
 

@@ -12,7 +12,7 @@ from annex_core.adapters.routes import Configured
 from annex_core.cli import check_connectivity, main
 from annex_core.connectivity import advice, probe
 from annex_core.connectivity.addresses import Address
-from annex_core.connectivity.probe import Answer, Verdict
+from annex_core.connectivity.answer import Answer, Verdict
 from annex_core.errors import AnnexError, NotPermitted
 
 Listener = Callable[..., int]

@@ -8,7 +8,7 @@ import pytest
 from annex_core.connectivity import afar
 from annex_core.connectivity.addresses import Address
 from annex_core.connectivity.advice import obstacle
-from annex_core.connectivity.probe import Answer, Verdict
+from annex_core.connectivity.answer import Answer, Verdict
 from annex_core.errors import NotPermitted
 from annex_core.planner.plan import plan
 from tests.unit.test_provisioner import Daemon
