@@ -291,7 +291,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "a budget that is no number": ("annex_name = blue\nannex_budget = nan", "more than 0 and at most 1000000"),
     "a budget without end": ("annex_name = blue\n+AnnexBudget = real(\"INF\")", "annex_budget must be"),
     "types that are none": ("annex_name = blue\nannex_instance_types = big", "annex_instance_types must be"),
-    "neither a market nor the other": ("annex_name = blue\nannex_on_demand = perhaps", "must be True or False"),
+    "neither a market nor the other": ("annex_name = blue\nannex_on_demand = perhaps", "must eval to a boolean"),
     "both never and now": ("annex_name = blue\nannex_never = True", "exclude each other"),
     "another universe": ("annex_name = blue\nuniverse = local", "vanilla, container and docker"),
     "a factory whose name is bad": ("annex_name = a_b\nmax_materialize = 1", NAME),
@@ -351,7 +351,7 @@ def test_one_job_in_a_thousand_runs_the_hooks(pool: Pool) -> None:
 
 def test_condor_annex_is_ours_and_not_the_withdrawn_tool_of_that_name(pool: Pool) -> None:
     said = pool.ap.run(["condor_annex", "lint"], user="alice")
-    assert said.stdout == "Good annex routes: rehearsal.\n"
+    assert said.stdout.endswith("Good annex routes: rehearsal.\n")
 
 
 def test_lint_warns_where_the_path_has_the_withdrawn_tool_first(pool: Pool) -> None:
