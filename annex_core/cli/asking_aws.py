@@ -19,11 +19,13 @@ from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.settings import credentials_path
 from annex_core.adapters.stacks import CloudFormationStacks, stacks
+from annex_core.cli.typed import Parser
 from annex_core.errors import Refused
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 _ANY_REGION = "us-east-1"
 _CLOUDFORMATION = re.compile(rf"https://cloudformation\.({REGION.pattern})\.amazonaws\.com(\.cn)?/?")
+_URL = re.compile(r"https?://[^/\s]+/?")
 _FROM_INSTANCE = ["FROM", "INSTANCE"]
 _WITH_A_URL = 3
 
@@ -39,9 +41,11 @@ class Ground:
 
 
 def parser(verb: str, description: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog=f"condor_annex {verb}", description=description, allow_abbrev=False)
+    made = Parser(verb, description)
     made.add_argument("-profile", "--profile", metavar="NAME", help="a profile of AWS's own configuration")
-    made.add_argument("-endpoint", "--endpoint", metavar="URL", help="where all services answer instead of AWS")
+    made.add_argument(
+        "-endpoint", "--endpoint", type=_url, metavar="URL", help="where all services answer instead of AWS"
+    )
     made.set_defaults(credentials=[])
     return made
 
@@ -107,7 +111,10 @@ def agreed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     print(f"{question} [y/N] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    answer = sys.stdin.readline()
+    if not answer:
+        print("nobody answers, which is no; -yes doesn't ask", file=sys.stderr)
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def aws_region(wanted: argparse.Namespace, name: str = _ANY_REGION) -> AwsRegion:
@@ -152,6 +159,12 @@ def who_asks(region: AwsRegion) -> tuple[str, str]:
     with aws_call("GetCallerIdentity"):
         identity = region.sts().get_caller_identity()
     return identity["Arn"].split(":")[1], identity["Account"]
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text} is no URL such as http://127.0.0.1:4566")
+    return text
 
 
 def _region(text: str) -> str:

@@ -17,6 +17,7 @@ from annex_core.adapters.routes import Configured, configured
 from annex_core.adapters.schemas import schema
 from annex_core.adapters.settings import KNOBS
 from annex_core.cli.asking_daemon import ask
+from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError, Refused
 from annex_core.model.setting import Origin, Setting
 
@@ -153,12 +154,8 @@ def _plain(settings: Iterable[Setting]) -> list[dict[str, Any]]:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="condor_annex config",
-        description="Every setting that is in force, and who said it: command, job, route, pool, or default.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="as it is for that annex of yours")
+    parser = Parser("config", "Every setting that is in force, and who said it: command, job, route, pool, or default.")
+    parser.add_argument("name", nargs="?", type=annex_name, metavar="NAME", help="as it is for that annex of yours")
     parser.add_argument("-route", "--route", metavar="ROUTE", help="one route instead of all")
     parser.add_argument("-json", "--json", action="store_true")
     return parser.parse_args(arguments)

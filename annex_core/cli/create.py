@@ -14,7 +14,7 @@ from typing import Any
 from annex_core.adapters.requests import read
 from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.typed import Once, add_until, duration_s
+from annex_core.cli.typed import Parser, add_until, annex_name, duration_s
 from annex_core.errors import AnnexError, BadRequest
 from annex_core.model.wording import counted
 
@@ -26,11 +26,14 @@ _SAYS = "condor_annex create"
 
 def run(arguments: Sequence[str]) -> int:
     """1 when it was refused, not agreed to, or not answered by AWS in time; 2 when it makes no sense."""
-    wanted = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    wanted = vars(parser.parse_args(arguments))
     yes, wait = wanted.pop("yes"), not wanted.pop("no_wait")
     document = {name: value for name, value in wanted.items() if value is not None}
     if "tags" in document:
         document["tags"] = dict(document["tags"])
+        if len(document["tags"]) < len(wanted["tags"]):
+            parser.error("-tag: a key stands twice")
     if directory := document.pop("config_dir", None):
         try:
             document["config_files"] = _config_files(Path(directory))
@@ -132,17 +135,17 @@ def _words(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_SAYS, description="Rent machines for an annex, by hand; it shows what and at what price, and asks."
-    )
+    parser = Parser("create", "Rent machines for an annex, by hand; it shows what and at what price, and asks.")
 
     def option(name: str, **given: Any) -> None:
-        parser.add_argument(f"-{name}", f"--{name}", **{"action": Once, **given})
+        parser.add_argument(f"-{name}", f"--{name}", **given)
 
-    parser.add_argument("name", metavar="NAME", help="1 to 37 letters, digits and dashes; one that lives gets more")
+    parser.add_argument(
+        "name", type=annex_name, metavar="NAME", help="1 to 37 letters, digits and dashes; one that lives gets more"
+    )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("-instances", "--instances", action=Once, type=int, metavar="N", help="machines; default: 1")
-    size.add_argument("-slots", "--slots", action=Once, type=int, metavar="N", help="vCPUs")
+    size.add_argument("-instances", "--instances", type=int, metavar="N", help="machines; default: 1")
+    size.add_argument("-slots", "--slots", type=int, metavar="N", help="vCPUs")
     add_until(parser, required=False)
     option("idle", dest="idle_s", type=duration_s, metavar="TIME", help="a machine leaves after so long without a job")
     option("route", metavar="NAME", help="default: ANNEX_DEFAULT_ROUTE, or the only one there is")

@@ -8,14 +8,13 @@ from pathlib import Path
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.routes import RouteBook, configured
+from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError
 
 
 def run(arguments: Sequence[str]) -> int:
     """One finding a line; 1 when a route or a hook can't be used."""
-    if arguments:
-        print(f"condor_annex lint: it takes no {arguments[0]}", file=sys.stderr)
-        return 2
+    Parser("lint", "Check the routes in HTCondor's configuration, and the job router's hooks.").parse_args(arguments)
     try:
         reading = RouteBook(Catalogue()).read(configured())
     except AnnexError as error:

@@ -58,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when the verb found something wrong or got no answer; 2 when the command line makes no sense.
     """
     verb, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["-help"]
+    try:
+        return _do(verb, rest)
+    except KeyboardInterrupt:
+        print(f"\ncondor_annex {verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _do(verb: str, rest: Sequence[str]) -> int:
     # Both tools have these; only the withdrawn one's options say which service and with whose keys.
     old_setup = verb.startswith("-") and any(word.startswith("-aws-") for word in rest)
     # Each verb's imports are its own: status has no need of what lint loads, and neither needs boto3.

@@ -17,6 +17,7 @@ from rich.table import Table
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.workloads import of_schedd, recorded
+from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import duration
 from annex_core.model.route import Route
@@ -60,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=_WORD, allow_abbrev=False, description=__doc__)
+    parser = Parser("replay", __doc__)
     parser.add_argument("file", nargs="?", metavar="FILE", help="condor_history -long or -json, job_queue.log, or SWF")
     parser.add_argument("-since", metavar="30d", help="leave out what was submitted longer ago (the schedd's: 30d)")
     parser.add_argument("-route", action="append", metavar="R", help="a route to play it through; all without")

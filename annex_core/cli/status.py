@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from annex_core.cli.asking_daemon import ask
+from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError
-from annex_core.model.names import misnamed
 from annex_core.model.wording import counted
 
 _NUMBERS = 53
@@ -40,9 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     if wanted.name:
         known["annexes"] = [annex for annex in known["annexes"] if annex["name"] == wanted.name]
         if not known["annexes"]:
-            wrong = misnamed(wanted.name)
-            print(f"condor_annex status: {wrong or f'No annex {wanted.name} has jobs or machines.'}", file=sys.stderr)
-            return 2 if wrong else 1
+            print(f"condor_annex status: No annex {wanted.name} has jobs or machines.", file=sys.stderr)
+            return 1
     if wanted.json:
         print(json.dumps(known, indent=2))
     else:
@@ -134,8 +133,10 @@ def _died(annex: Annex, console: Console) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="condor_annex status", prefix_chars="-", allow_abbrev=False)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="this annex, with its fleets and machines")
+    parser = Parser("status")
+    parser.add_argument(
+        "name", nargs="?", type=annex_name, metavar="NAME", help="this annex, with its fleets and machines"
+    )
     parser.add_argument("-owner", "--owner", metavar="USER", help="this user's annexes alone")
     parser.add_argument("-json", "--json", action="store_true", help="all there is, by schemas/status.json")
     return parser.parse_args(arguments)

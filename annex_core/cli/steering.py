@@ -9,7 +9,7 @@ from typing import Any
 
 from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.typed import Once, add_until
+from annex_core.cli.typed import Parser, add_until, annex_name
 from annex_core.errors import AnnexError
 from annex_core.model.tags import stamp
 
@@ -18,18 +18,18 @@ _PAUSE_S = 2.0
 
 
 def extend(arguments: Sequence[str]) -> int:
-    parser = _parser("extend", "Move the end of an annex's lease, later or sooner.")
+    parser = Parser("extend", "Move the end of an annex's lease, later or sooner.")
     _add_annex(parser)
     add_until(parser, required=True)
     return _ask("extend", _said(parser.parse_args(arguments)))
 
 
 def end(arguments: Sequence[str], verb: str = "end") -> int:
-    parser = _parser(verb, "End an annex: when its running jobs have ended, or now.")
+    parser = Parser(verb, "End an annex: when its running jobs have ended, or now.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("name", nargs="?", metavar="NAME")
+    which.add_argument("name", nargs="?", type=annex_name, metavar="NAME")
     which.add_argument("-all", "--all", action="store_true", default=None, help="everybody's; for administrators")
-    parser.add_argument("-owner", "--owner", action=Once, metavar="USER", help="whose; others' are for administrators")
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
     parser.add_argument("-now", "--now", action="store_true", default=None, help="running jobs go back to the queue")
     parser.add_argument("-yes", "--yes", action="store_true", help="don't ask before all are ended")
     wanted = _said(parser.parse_args(arguments))
@@ -41,7 +41,7 @@ def end(arguments: Sequence[str], verb: str = "end") -> int:
 
 def destroy(arguments: Sequence[str]) -> int:
     """0 only when AWS shows nothing any more that carries the annex's tags."""
-    parser = _parser("destroy", "End an annex at once, and wait until it is gone.")
+    parser = Parser("destroy", "End an annex at once, and wait until it is gone.")
     _add_annex(parser)
     parser.add_argument(
         "-verify", "--verify", action="store_true", help="then ask AWS for whatever still carries its tags"
@@ -79,15 +79,13 @@ def _await_end(wanted: Mapping[str, Any], *, verify: bool) -> int:
 
 
 def freeze(arguments: Sequence[str], verb: str = "freeze") -> int:
-    parser = _parser(verb, "Launch nothing for one annex, a project or all, until thaw; what runs stays.")
+    parser = Parser(verb, "Launch nothing for one annex, a project or all, until thaw; what runs stays.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("name", nargs="?", metavar="NAME")
-    which.add_argument("-annex", "--annex", action=Once, dest="name_too", metavar="NAME")
-    which.add_argument("-project", "--project", action=Once, metavar="NAME", help="for administrators")
+    which.add_argument("name", nargs="?", type=annex_name, metavar="NAME")
+    which.add_argument("-annex", "--annex", dest="name_too", type=annex_name, metavar="NAME")
+    which.add_argument("-project", "--project", metavar="NAME", help="for administrators")
     which.add_argument("-all", "--all", action="store_true", default=None, help="for administrators")
-    parser.add_argument(
-        "-owner", "--owner", action=Once, metavar="USER", help="whose annex; others' are for administrators"
-    )
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose annex; others' are for administrators")
     wanted = _said(parser.parse_args(arguments))
     if "name_too" in wanted:
         wanted["name"] = wanted.pop("name_too")
@@ -98,13 +96,9 @@ def thaw(arguments: Sequence[str]) -> int:
     return freeze(arguments, "thaw")
 
 
-def _parser(verb: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"condor_annex {verb}", description=description, allow_abbrev=False)
-
-
 def _add_annex(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("-owner", "--owner", action=Once, metavar="USER", help="whose; others' are for administrators")
+    parser.add_argument("name", type=annex_name, metavar="NAME")
+    parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
 
 
 def _said(wanted: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What options of several verbs take, as people type it: moments, durations; and no option twice."""
+"""What options of several verbs take, as people type it: names, moments, durations; and no option twice."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,14 +6,50 @@ from datetime import UTC, datetime
 from typing import Any
 
 from annex_core.model import duration
+from annex_core.model.names import misnamed
 from annex_core.model.tags import stamp
+
+
+class Parser(argparse.ArgumentParser):
+    """A verb's: no option stands twice, unless its action gathers what it is given."""
+
+    def __init__(self, verb: str, description: str | None = None) -> None:
+        super().__init__(prog=f"condor_annex {verb}", description=description, allow_abbrev=False, add_help=False)
+        self.register("action", None, Once)
+        self.add_argument("-h", "-help", "--help", action="help", help="this")
+        self.said: set[str] = set()
+
+
+class Once(argparse.Action):
+    """Of an option that stands twice, argparse would take the last value without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if option_string and isinstance(parser, Parser):
+            if self.dest in parser.said:
+                several = "; it takes several behind it" if self.nargs == "+" else ""
+                parser.error(f"{option_string} stands twice{several}")
+            parser.said.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def annex_name(text: str) -> str:
+    """For argparse: what no annex can be called is a slip, and not an annex that there isn't."""
+    if wrong := misnamed(text):
+        raise argparse.ArgumentTypeError(wrong)
+    return text
 
 
 def duration_s(text: str) -> int:
     """Seconds of 90m, 8h or 3600; for argparse."""
     seconds = duration.seconds(text)
     if not seconds:
-        raise argparse.ArgumentTypeError(f"{text}: it takes seconds, or a number with s, m, h or d")
+        raise argparse.ArgumentTypeError(f"{text}: it takes seconds, or a number with s, m, h or d, more than 0")
     return seconds
 
 
@@ -31,37 +67,15 @@ def moment(text: str) -> str:
     return stamp(found.astimezone(UTC))
 
 
-class Once(argparse.Action):
-    """Of an option that stands twice, argparse would take the last value without a word."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        if getattr(namespace, self.dest) is not None:
-            parser.error(f"{option_string} stands twice")
-        setattr(namespace, self.dest, values)
-
-
 def add_until(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """When a lease is to end, as `lifetime_s` or `lease_ends`."""
     until = parser.add_mutually_exclusive_group(required=required)
     until.add_argument(
-        "-duration",
-        "--duration",
-        action=Once,
-        dest="lifetime_s",
-        type=duration_s,
-        metavar="TIME",
-        help="from now: 90m, 8h",
+        "-duration", "--duration", dest="lifetime_s", type=duration_s, metavar="TIME", help="from now: 90m, 8h"
     )
     until.add_argument(
         "-until",
         "--until",
-        action=Once,
         dest="lease_ends",
         type=moment,
         metavar="MOMENT",

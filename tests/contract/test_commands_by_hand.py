@@ -104,6 +104,12 @@ def test_without_yes_it_asks_and_only_a_yes_rents(daemon, monkeypatch, answer, o
     assert len(daemon.orders()) == ordered
 
 
+def test_where_nobody_can_answer_it_says_how_to_do_without(daemon, monkeypatch, capsys):
+    typed(monkeypatch, "")
+    assert main(["create", *BLUE]) == 1
+    assert "-yes doesn't ask" in capsys.readouterr().err
+
+
 def test_what_aws_refuses_is_a_failure_with_its_reason(daemon, capsys):
     daemon.aws = LaunchState.REFUSED
     assert main(["create", *BLUE, "-yes"]) == 1

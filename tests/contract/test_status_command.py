@@ -208,15 +208,6 @@ def test_an_annex_that_is_not_there_is_a_failure(daemon: Callable[[bytes], Reque
     assert main(["status", "green"]) == 1
 
 
-def test_a_name_that_no_annex_can_have_is_refused_as_such(
-    daemon: Callable[[bytes], Requests], capsys: pytest.CaptureFixture[str]
-) -> None:
-    daemon(ok(answer(annex())))
-
-    assert main(["status", "../bad"]) == 2
-    assert "No annex can be called '../bad': 1 to 37 letters" in capsys.readouterr().err
-
-
 def test_what_the_daemon_refuses_is_told_in_its_words(
     daemon: Callable[[bytes], Requests], capsys: pytest.CaptureFixture[str]
 ) -> None:
