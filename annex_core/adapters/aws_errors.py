@@ -9,6 +9,8 @@ Source:
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from botocore import exceptions as boto
@@ -85,6 +87,9 @@ _FAILURES: tuple[tuple[type[Exception], type[AnnexError]], ...] = (
 _MEANING = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _MESSAGE_LENGTH = 500
+_MINUTE = timedelta(minutes=1)
+_SIGNED_FOR = 4 * _MINUTE
+"""A signature is good for five."""
 # The encoded half of a refusal is for `aws sts decode-authorization-message`, a kilobyte of noise for anybody else;
 # botocore's words on a parameter repeat its value, and user data holds the bundle's presigned URL.
 _NOISE = re.compile(r"\s*Encoded authorization failure message:.*|, value: .*", re.DOTALL)
@@ -105,7 +110,8 @@ def aws_call(name: str, *, changes: bool = False) -> Iterator[None]:
         kind = _kind(failure)
         if kind is OutcomeUnknown and not changes:
             kind = Unavailable
-        raise kind(f"{name}: {_words(failure)}") from failure
+        clock = _clock_of(failure) if kind is NotPermitted else ""
+        raise kind(f"{name}: {_words(failure)}{clock}") from failure
 
 
 def error_of(call: str, code: str, message: str) -> AnnexError:
@@ -129,6 +135,20 @@ def _kind(failure: Exception) -> type[AnnexError]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
     return OutcomeUnknown if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refused
+
+
+def _clock_of(failure: Exception) -> str:
+    """AWS takes no signature that is minutes old, or to come, and its words on that are those on a wrong key."""
+    answer = failure.response.get("ResponseMetadata", {}) if isinstance(failure, boto.ClientError) else {}
+    try:
+        theirs = parsedate_to_datetime(answer.get("HTTPHeaders", {}).get("date", ""))
+    except ValueError:
+        return ""
+    ahead = theirs.astimezone(UTC) - datetime.now(UTC)
+    if abs(ahead) < _SIGNED_FOR:
+        return ""
+    off = "behind" if ahead > timedelta(0) else "ahead of"
+    return f" (the clock of this machine is {abs(ahead) / _MINUTE:.0f} minutes {off} AWS's: set it right)"
 
 
 def _words(failure: Exception) -> str:

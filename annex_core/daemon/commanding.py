@@ -156,8 +156,8 @@ class Commands:
         if not {EVERYBODY, key.owner} & {*route.owners}:
             raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
         asked, notes = completed(asked, route)
-        snapshot = self._knowing(asked.get("instance_types", ()), route.region, snapshot)
         warnings = [*notes]
+        snapshot = self._knowing(asked.get("instance_types", ()), route.region, snapshot, warnings)
         if lives:
             warnings += joined(lives, asked)
             annex = self._longer(lives, asked, snapshot, now, warnings)
@@ -182,12 +182,24 @@ class Commands:
             self._wake()
         return _answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
 
-    def _knowing(self, names: Collection[str], region: str, snapshot: Snapshot) -> Snapshot:
-        """With types that no route names, as the catalogue has them; the next cycle asks the region for them."""
+    def _knowing(self, names: Collection[str], region: str, snapshot: Snapshot, warnings: list[str]) -> Snapshot:
+        """
+        With types that no route names, as the catalogue has them; the next cycle asks the region for them.
+
+        Raises:
+            Refused: The region was asked for all of them, for its routes name them, and has none.
+        """
         known = snapshot.types.get(region, {})
-        found = self._types(region, [name for name in names if name not in known])
+        found = dict(self._types(region, [name for name in names if name not in known]))
         if missing := sorted({*names} - known.keys() - found.keys()):
             raise BadRequest(f"AWS has no instance type {', '.join(missing)}")
+        asked = {name for each in snapshot.routes.values() if each.region == region for name in each.instance_types}
+        if absent := sorted(found.keys() & asked) if known else []:
+            if {*absent} == {*names}:
+                raise Refused(f"{region} has no {' and no '.join(absent)}")
+            warnings.append(f"{region} has no {' and no '.join(absent)}")
+        for name in absent:
+            del found[name]
         return replace(snapshot, types={**snapshot.types, region: {**known, **found}}) if found else snapshot
 
     def _route(self, asked: Mapping[str, Any], snapshot: Snapshot, lives: Annex | None) -> Route:

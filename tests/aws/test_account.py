@@ -9,7 +9,7 @@ import pytest
 
 from annex_core.account.code import reaper_sha256
 from annex_core.account.components import BUCKET, COMPONENTS, FLEET_ROLE, REAPER
-from annex_core.account.stacks import build
+from annex_core.account.stacks import build, take_down
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.stacks import stacks
 from rehearsal.cloud.cloud import LocalCloud
@@ -146,6 +146,12 @@ def test_a_stack_that_was_rolled_back_is_made_anew(run: Run, client: Any) -> Non
     [stack] = formation.describe_stacks(StackName=BUCKET.stack)["Stacks"]
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert run("setup", "-yes")[0] == 0
+
+
+def test_a_role_that_aws_shows_some_time_after_it_was_made_is_waited_for(run: Run, control: Callable[..., Any]) -> None:
+    control("POST", "/faults", {"action": "GetRole", "times": 3, "error": "NoSuchEntity", "status": 404})
+    status, text = run("setup", "-yes")
+    assert (status, "BAD" in text) == (0, False)
 
 
 def test_a_stack_of_another_version_is_brought_up_to_date(run: Run, client: Any) -> None:
@@ -321,6 +327,29 @@ def test_an_interrupted_teardown_is_gone_on_with(run: Run, client: Any) -> None:
     client("cloudformation").delete_stack(StackName=FLEET_ROLE.stack)
     status, text = run("teardown", "-yes")
     assert (status, "was not there" in text) == (0, True)
+
+
+def test_a_teardown_interrupted_while_a_stack_goes_is_gone_on_with(
+    run: Run, local_cloud: LocalCloud, control: Callable[..., Any]
+) -> None:
+    run("setup", "-yes")
+    control("PUT", "/settings", {"stack_delay_s": 1})
+    with pytest.raises(KeyboardInterrupt):
+        take_down(stacks(AwsRegion("us-east-2", endpoint=local_cloud.url)), BUCKET, pause=interrupted)
+    control("PUT", "/settings", {"stack_delay_s": 0})
+    status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+
+
+@pytest.mark.parametrize("verb", ["setup", "teardown"])
+def test_whoever_interrupts_is_told_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    class Interrupted:
+        def readline(self) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    status, text = run(verb)
+    assert (status, f"condor_annex {verb}: interrupted; the same command goes on from here" in text) == (130, True)
 
 
 def test_what_can_not_be_removed_is_said_and_listed(run: Run, client: Any) -> None:

@@ -3,6 +3,8 @@
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,21 @@ def test_the_encoded_half_of_a_refusal_is_left_out() -> None:
 def test_a_parameter_is_named_without_its_value() -> None:
     report = "Invalid type for parameter UserData, value: b'https://bucket/?X-Amz-Signature=secret', type: bytes"
     assert "secret" not in str(raised(boto.ParamValidationError(report=report)))
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(10, "10 minutes behind AWS's"), (-10, "10 minutes ahead of AWS's")])
+@pytest.mark.parametrize("code", ["RequestExpired", "RequestTimeTooSkewed", "AuthFailure", "SignatureDoesNotMatch"])
+def test_where_the_clock_is_wrong_it_is_said_to_be(code: str, ahead: float, said: str) -> None:
+    failure = refusal(code)
+    moment = datetime.now(UTC) + timedelta(minutes=ahead)
+    failure.response["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(moment, usegmt=True)}
+    assert f"the clock of this machine is {said}" in str(raised(failure))
+
+
+def test_a_clock_that_is_right_is_not_spoken_of() -> None:
+    failure = refusal("AuthFailure")
+    failure.response["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(datetime.now(UTC), usegmt=True)}
+    assert "clock" not in str(raised(failure))
 
 
 def test_the_cause_stays_with_the_error() -> None:

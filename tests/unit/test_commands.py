@@ -277,6 +277,26 @@ def test_an_instance_type_that_aws_does_not_have_is_refused_by_name(desk):
         by_file(desk, config=with_specification(InstanceType="c9z.huge"))
 
 
+def with_types_in_route(desk, *names):
+    """The region was asked for them; m5zn.large is none that it has."""
+    desk.seen = snapshot(routes={"spot": replace(ROUTE, instance_types=names)})
+
+
+def test_a_type_that_the_region_does_not_have_is_refused_by_name(desk):
+    with_types_in_route(desk, "c5.large", "m5zn.large")
+    with pytest.raises(Refused, match=r"us-east-2 has no m5zn\.large"):
+        desk.ask("create", name="blue", instance_types=["m5zn.large"])
+    assert not desk.journal.annexes()
+
+
+def test_of_several_types_the_one_that_the_region_does_not_have_is_not_promised(desk):
+    with_types_in_route(desk, "c5.large", "m5zn.large")
+    answer = desk.ask("create", name="blue", instance_types=["c5.large", "m5zn.large"])
+    assert answer["what"] == ["c5.large"]
+    assert "us-east-2 has no m5zn.large" in answer["warnings"]
+    assert answer["usd_at_most"] is not None
+
+
 def test_a_fleet_configuration_is_for_administrators(desk):
     with pytest.raises(Refused, match="only an administrator may say fleet_config"):
         by_file(desk, ALICE_SPEAKS)

@@ -1,5 +1,6 @@
 """Old tools' command lines, as the request that they make now."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, timedelta, timezone
@@ -245,6 +246,29 @@ def test_other_forms_are_our_verbs(
 )
 def test_senseless_command_lines_say_what_is_wrong(words: tuple[str, ...], named: str) -> None:
     assert named in why_not(*words)
+
+
+TAKE_A_VALUE = [each for each in OPTIONS if each.takes]
+
+
+@pytest.mark.parametrize("option", TAKE_A_VALUE, ids=lambda each: f"{each.tool} {each}")
+def test_an_option_without_its_value_is_refused_by_name(option: Any) -> None:
+    with pytest.raises(BadRequest, match=re.escape(f"{option} takes {option.takes[0]}")):
+        read((*_before(option), str(option)))
+
+
+@pytest.mark.parametrize(
+    "option", [each for each in TAKE_A_VALUE if not each.many], ids=lambda each: f"{each.tool} {each}"
+)
+def test_an_option_that_stands_twice_is_refused_by_name(option: Any) -> None:
+    words = (str(option), *("x" for _ in option.takes))
+    with pytest.raises(BadRequest, match=re.escape(f"{option} is given twice")):
+        read((*_before(option), *words, *words))
+
+
+def _before(option: Any) -> tuple[str, ...]:
+    """What says whose command line it is, unless the option itself does."""
+    return ("--verbose",) if option.tool is Tool.PERL else ("-status",)
 
 
 @pytest.mark.parametrize("length", [27, 28, 37])

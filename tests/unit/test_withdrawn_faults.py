@@ -98,14 +98,14 @@ PROOFS = {
 
 
 @cache
-def _defined_in(file: str) -> frozenset[str]:
+def defined_in(file: str) -> frozenset[str]:
     tree = ast.parse((TESTS / file).read_text())
     return frozenset(each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef))
 
 
 @pytest.mark.parametrize("fault", PROOFS)
 def test_each_fault_has_its_tests(fault):
-    missing = [each for each in PROOFS[fault] if each.partition("::")[2] not in _defined_in(each.partition("::")[0])]
+    missing = [each for each in PROOFS[fault] if each.partition("::")[2] not in defined_in(each.partition("::")[0])]
     assert not missing
 
 
