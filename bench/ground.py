@@ -41,13 +41,21 @@ def restart_daemon(on: Stage, *, interval_s: int, config: str = "") -> list[dict
     before = calls_so_far(on)
     on.pool.ap.run(["condor_on", "-daemon", "annexd"])
     on.pool.wait_for(lambda: not on.pool.ap.run(listens, check=False).returncode, "condor_annexd")
-    # The first cycle ends by asking for what launches will need, the subnets last.
-    return on.pool.wait_for(lambda: _up_to(on.cloud.calls(before), "DescribeSubnets"), "its first cycle")
+    # Routes are looked at before their first launch, last of all for whose account it is; a cycle follows.
+    return on.pool.wait_for(
+        lambda: _up_to(on.cloud.calls(before), "GetCallerIdentity", "DescribeSpotFleetRequests"), "its first look"
+    )
 
 
-def _up_to(calls: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
-    names = [call["action"] for call in calls]
-    return calls[: names.index(action) + 1] if action in names else []
+def _up_to(calls: list[dict[str, Any]], *actions: str) -> list[dict[str, Any]]:
+    """As far as one of each was made, one after the other; none before that."""
+    end = 0
+    for action in actions:
+        names = [call["action"] for call in calls[end:]]
+        if action not in names:
+            return []
+        end += names.index(action) + 1
+    return calls[:end]
 
 
 def submit(on: Stage, user: str, annex: str, jobs: int, *, commands: str = "") -> int:

@@ -34,7 +34,7 @@ def _by_our_code() -> bool:
 
 
 def _look_up(model: OperationModel, **_: Any) -> None:
-    call = f"{model.service_model.signing_name}:{model.name}"
+    call = f"{model.service_model.service_name}:{model.name}"
     if call not in CALLS and _by_our_code():
         _unknown.add(call)
 

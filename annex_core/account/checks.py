@@ -31,6 +31,8 @@ class Finding:
     says: str
     cure: str = ""
     """What to run."""
+    stops: bool = False
+    """Launching would fail, or cost for nothing."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from annex_core.account.right import (
     role,
 )
 from annex_core.model import tags
-from annex_core.model.signs import FREEZE, HEARTBEAT
 
 _BUNDLES = (f"{bucket()}/config-*",)
 _FLEET_ROLE = role(fleet_role_name("*"))
@@ -27,30 +26,41 @@ _THERE = (
 )
 """What a launch uses and does not make."""
 
+_LOOKING_AHEAD = "ec2:DescribeRouteTables ec2:DescribeSnapshots ec2:GetEbsDefaultKmsKeyId"
+_ASKED_AHEAD = "iam:GetRole kms:DescribeKey kms:GetKeyPolicy kms:ListGrants"
+"""Before a route's first launch: would it succeed?"""
+
 DAILY = (
     Right(
         "daily",
         "Look",
         "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeLaunchTemplates"
         " ec2:DescribeLaunchTemplateVersions ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
-        " ec2:DescribeSpotInstanceRequests ec2:DescribeSubnets ec2:DescribeVolumes",
+        " ec2:DescribeSpotInstanceRequests ec2:DescribeSubnets ec2:DescribeVolumes"
+        f" {_LOOKING_AHEAD}",
     ),
     Right(
+        # In one statement, for a managed policy has no room for more; no action takes another service's things.
         "daily",
-        "FindImages",
-        "ssm:GetParameter",
-        resources=(
-            "arn:{partition}:ssm:*::parameter/aws/service/*",
-            "arn:{partition}:ssm:*:{account}:parameter/condor-annex/*",
+        "LookAhead",
+        f"{_ASKED_AHEAD} lambda:Invoke service-quotas:GetServiceQuota",
+        f"{_ASKED_AHEAD} lambda:InvokeFunction servicequotas:GetServiceQuota",
+        (
+            role("aws-service-role/*"),
+            "arn:{partition}:kms:*:{account}:key/*",
+            f"arn:{{partition}}:lambda:*:{{account}}:function:{REAPER_FUNCTION}",
+            "arn:{partition}:servicequotas:*:{account}:ec2/*",
         ),
     ),
-    Right("daily", "ReadSigns", "ssm:GetParameters", resources=(parameter(FREEZE), parameter(HEARTBEAT))),
     Right(
+        # The heartbeat and the freezes are parameters of this name, too.
         "daily",
-        "AskTheFunction",
-        "lambda:Invoke",
-        "lambda:InvokeFunction",
-        (f"arn:{{partition}}:lambda:*:{{account}}:function:{REAPER_FUNCTION}",),
+        "FindImagesAndSigns",
+        "ssm:GetParameter ssm:GetParameters",
+        resources=(
+            "arn:{partition}:ssm:*::parameter/aws/service/*",
+            parameter("/condor-annex/*"),
+        ),
     ),
     Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", ec2("spot-fleet-request"), BECOMES_OURS),
     Right("daily", "CreateFleets", "ec2:CreateFleet", "", ec2("fleet", "instance"), BECOMES_OURS),
@@ -136,7 +146,7 @@ NO_ADMIN = (
         "no-admin",
         "Look",
         "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeSpotFleetRequests"
-        " ec2:DescribeSubnets",
+        f" ec2:DescribeSubnets {_LOOKING_AHEAD}",
     ),
     Right(
         "no-admin",

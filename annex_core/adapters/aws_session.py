@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
     from types_boto3_events import EventBridgeClient
     from types_boto3_iam import IAMClient
+    from types_boto3_kms import KMSClient
     from types_boto3_lambda import LambdaClient
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
+    from types_boto3_service_quotas import ServiceQuotasClient
     from types_boto3_ssm import SSMClient
     from types_boto3_sts import STSClient
 
@@ -89,6 +91,12 @@ class AwsRegion:
 
     def iam(self) -> IAMClient:
         return self._session.client("iam", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def kms(self) -> KMSClient:
+        return self._session.client("kms", endpoint_url=self.endpoint, config=_ASK_TWICE)
+
+    def quotas(self) -> ServiceQuotasClient:
+        return self._session.client("service-quotas", endpoint_url=self.endpoint, config=_ASK_TWICE)
 
     def sts(self) -> STSClient:
         return self._session.client("sts", endpoint_url=self.endpoint, config=_ASK_TWICE)

@@ -212,6 +212,9 @@ class Ec2Cloud:
         inline = request.template if isinstance(request.template, TemplateRequest) else None
         return launches.document(request, self._root(inline.image) if inline else None)
 
+    def dry_run(self, request: LaunchRequest, image: str) -> None:
+        launches.dry_run(self._reader, request, self._root(image))
+
     def request(self, document: str) -> Launched:
         return launches.send(self._writer, document)
 

@@ -6,9 +6,11 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from annex_core.adapters import ec2_answers as answers
 from annex_core.adapters import ec2_requests as requests
-from annex_core.adapters.aws_errors import aws_call
+from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.model.route import FleetApi
 from annex_core.ports import Launched, LaunchRequest
 
@@ -62,6 +64,22 @@ def _run_instances(ec2: EC2Client, parameters: dict[str, Any]) -> Launched:
         parameters = {**parameters, "UserData": base64.b64decode(parameters["UserData"])}
     with aws_call("RunInstances", changes=True):
         return answers.run(ec2.run_instances(**parameters), asked=parameters["MaxCount"])
+
+
+def dry_run(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> None:
+    """
+    Ask EC2 whether it would launch a machine of it, by RunInstances with DryRun: nothing is launched.
+
+    Raises:
+        NotPermitted: A policy forbids it, of the credentials' own or of the organisation's.
+        Refused, OverQuota, NoCapacity: It wouldn't.
+    """
+    with aws_call("RunInstances"):
+        try:
+            ec2.run_instances(**requests.run_instances(request, root), DryRun=True)
+        except ClientError as answer:
+            if code_of(answer) != "DryRunOperation":
+                raise
 
 
 _SENT = {

@@ -35,6 +35,7 @@ class Ground:
     """One region of the account, and what there is to ask it by."""
 
     place: Place
+    aws: AwsRegion
     account: AccountRegion
     reaper: AccountReaper
     stacks: CloudFormationStacks
@@ -101,7 +102,7 @@ def grounds(wanted: argparse.Namespace) -> list[Ground]:
     partition, account = who_asks(regions[0])
     places = [Place(partition, account, region.region) for region in regions]
     return [
-        Ground(place, AccountRegion(region, place), AccountReaper(region, place), stacks(region))
+        Ground(place, region, AccountRegion(region, place), AccountReaper(region, place), stacks(region))
         for region, place in zip(regions, places, strict=True)
     ]
 

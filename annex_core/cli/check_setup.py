@@ -1,13 +1,14 @@
 """condor_annex check-setup: is what annexes need in the account what it has to be?"""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from annex_core.account import checks, reaper_checks
 from annex_core.account.checks import Finding
 from annex_core.account.components import COMPONENTS, SECURITY_GROUP, SSH_KEY, SSH_PORT
 from annex_core.account.roles import check_profile, check_role, fleet_role, instance_role, reaper_role
 from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
+from annex_core.cli.check_routes import look_at, needs_no_setup, routes_here
 from annex_core.errors import AnnexError
 
 
@@ -20,15 +21,21 @@ def run(arguments: Sequence[str]) -> int:
     good = True
     try:
         found = grounds(wanted)
+        here = routes_here()
+        routes = {
+            ground.place.region: [route for route in here if route.region == ground.place.region] for ground in found
+        }
+        bare = {ground.place.region for ground in found if needs_no_setup(ground, routes[ground.place.region])}
         print(f"Account {found[0].place.account}")
-        for finding in checks.check_service_roles(found[0].account.service_roles()):
-            show(finding)
-            good &= finding.good
+        if bare != routes.keys():
+            good &= _show_all(checks.check_service_roles(found[0].account.service_roles()))
         for ground in found:
-            print(ground.place.region)
-            for finding in look(ground):
-                show(finding)
-                good &= finding.good
+            region = ground.place.region
+            print(region)
+            if region not in bare:
+                good &= _show_all(look(ground))
+            for route in routes[region]:
+                good &= _show_all(look_at(route, ground))
     except AnnexError as error:
         print(f"condor_annex check-setup: {error}", file=sys.stderr)
         return 1
@@ -57,6 +64,15 @@ def _look_at_ssh(ground: Ground) -> Iterator[Finding]:
     if stack := ground.stacks.find(SSH_PORT.stack):
         yield checks.check_stack(SSH_PORT, stack, place)
         yield from checks.check_ssh_port(account.groups(SSH_PORT), stack.parameters.get("From", ""), place)
+
+
+def _show_all(findings: Iterable[Finding]) -> bool:
+    """Whether all are good."""
+    good = True
+    for finding in findings:
+        show(finding)
+        good &= finding.good
+    return good
 
 
 def show(finding: Finding) -> None:

@@ -24,6 +24,7 @@ from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
+from annex_core.adapters.preflight import Pool, Preflight
 from annex_core.adapters.prober import prober
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.adapters.routes import RouteBook, configured
@@ -154,6 +155,7 @@ class Daemon:
             queue=queue,
             hands=hands,
             clock=clock,
+            wake=self._bell.ring,
         )
         commands = Commands(
             standing=lambda: self._provisioner.standing,
@@ -248,12 +250,14 @@ class Daemon:
             credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
             told=self._audit.told,
         )
+        cloud = ec2_cloud(aws)
         return Region(
             name,
-            ec2_cloud(aws),
+            cloud,
             partial(bundle_store, aws),
             sign_reader(aws),
             prober(aws, self._chosen.collector, self._chosen.trust_domain),
+            Preflight(aws, cloud, Pool(self._chosen.pool, self._chosen.access_point)).findings,
         )
 
 

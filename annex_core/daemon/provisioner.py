@@ -12,12 +12,13 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.causes import cause
 from annex_core.daemon.deaths import Deaths
+from annex_core.daemon.first_look import FirstLook
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.launching import Launcher
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.recovery import recover, send
 from annex_core.daemon.regions import Regions
-from annex_core.errors import AnnexError, Refused
+from annex_core.errors import AnnexError
 from annex_core.model.annex import Launch
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.plan import (
@@ -72,6 +73,7 @@ class Provisioner:
     """
     Args:
         hands: What actions are carried out by.
+        wake: Called when a cycle has something to go on with before its time.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Provisioner:
         queue: Queue,
         hands: Hands,
         clock: Callable[[], datetime],
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._observer = observer
         self._launcher = launcher
@@ -94,12 +97,12 @@ class Provisioner:
         self._queue = queue
         self._clock = clock
         self._hands = hands
+        self._first_look = FirstLook(launcher=launcher, regions=regions, clock=clock, wake=wake)
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
         self._failures: dict[str, Failure] = {}
         self._said: dict[AnnexKey, tuple[Outlook, datetime]] = {}
-        self._warmed: dict[str, Route] = {}
         self.standing: Standing | None = None
 
     def cycle(self, recipes: Recipes) -> None:
@@ -113,7 +116,7 @@ class Provisioner:
         snapshot = self._observer.snapshot(now, recipes.routes, recipes.refused, self._under_way())
         # What was under way when AWS was asked may have ended since, unseen by the answer: leave that alone.
         unseen = self._observer.unseen
-        self._warm(recipes)
+        self._look_ahead(recipes)
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
             task = partial(self._send_again, launch, document, snapshot)
@@ -121,7 +124,8 @@ class Provisioner:
         if settled:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
         with self._lock:
-            snapshot = replace(snapshot, failures=dict(self._failures))
+            failed = dict(self._failures)
+        snapshot = replace(snapshot, failures=failed, unready=self._first_look.unready(recipes.routes.values()))
         decided = plan(snapshot)
         self._act(decided.actions, snapshot, unseen)
         for region, gone in self._deaths.unexplained(snapshot).items():
@@ -148,23 +152,9 @@ class Provisioner:
         outlook = standing.plan.outlooks.get(key) if standing else None
         return outlook.sentence if outlook else None
 
-    def _warm(self, recipes: Recipes) -> None:
-        with self._lock:
-            self._warmed = {name: route for name, route in self._warmed.items() if recipes.routes.get(name) == route}
-            cold = [route for name, route in recipes.routes.items() if name not in self._warmed]
-        for route in cold:
-            self._start(f"route {route.name}", route.region, Errand.LAUNCH, partial(self._warm_one, route))
-
-    def _warm_one(self, route: Route) -> None:
-        try:
-            self._launcher.warm(route)
-        except Refused as error:
-            log.error("route %s: %s", route.name, error)
-        except (AnnexError, KeyError) as error:
-            log.info("route %s: %s", route.name, error)
-            return
-        with self._lock:
-            self._warmed[route.name] = route
+    def _look_ahead(self, recipes: Recipes) -> None:
+        for route in self._first_look.due(recipes.routes):
+            self._start(f"route {route.name}", route.region, Errand.LAUNCH, partial(self._first_look.look, route))
 
     def _under_way(self) -> Mapping[str, str]:
         """Subjects of what is being done, and the region of each."""

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from annex_core.account.checks import Finding
 from annex_core.model.annex import Annex
 from annex_core.model.route import Route
 from annex_core.ports import BundleStore, Cloud, Prober, SignReader
@@ -17,6 +19,8 @@ class Region:
     """The store of a bucket of that name."""
     signs: SignReader
     prober: Prober
+    preflight: Callable[[Route, datetime], Iterable[Finding]] | None = None
+    """Would a route's machines start? Asked before its first launch."""
     stores: dict[str, BundleStore] = field(default_factory=dict)
     making: threading.Lock = field(default_factory=threading.Lock)
     """boto3's sessions make one client at a time, and several annexes may want theirs at once."""

@@ -65,6 +65,8 @@ class Snapshot:
     """Of the living annexes' machines that never joined, oldest first."""
     frozen: Mapping[str, str] = field(default_factory=dict)
     """Why nothing may be launched in a region now, by region."""
+    unready: Mapping[str, str] = field(default_factory=dict)
+    """Why nothing may be launched by a route yet, by its name."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Of launches, before a fleet was asked for, by annex id."""
     signs: Mapping[str, Signs] = field(default_factory=dict)

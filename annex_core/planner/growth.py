@@ -125,6 +125,8 @@ def _hold(
             )
     if annex.region not in snapshot.regions:
         return f"AWS does not answer in {annex.region}"
+    if route.name in snapshot.unready:
+        return snapshot.unready[route.name]
     if snapshot.slots is None:
         return "the annex collector does not answer"
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]

@@ -73,6 +73,10 @@ class LocalEC2Response(EC2Response):
         page = left[: int(size)]
         return [row for _, row in page], str(page[-1][0]) if len(left) > len(page) else None
 
+    def get_ebs_default_kms_key_id(self) -> ActionResult:
+        """What volumes are encrypted with that say nothing else: AWS's key, until the account names one of its own."""
+        return ActionResult({"KmsKeyId": getattr(self._ec2, "default_kms_key_id", None) or "alias/aws/ebs"})
+
     # Instances
 
     def run_instances(self) -> ActionResult:

@@ -13,9 +13,11 @@ from moto.core.utils import convert_to_flask_response
 from moto.ec2.models import ec2_backends
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
+from moto.servicequotas.models import servicequotas_backends
 from moto.ssm.models import ssm_backends
 from werkzeug.wrappers import Request
 
@@ -26,6 +28,7 @@ from rehearsal.cloud.ec2 import LocalEC2Backend, image_of
 from rehearsal.cloud.launcher import Launcher
 from rehearsal.cloud.life import Life, Lives
 from rehearsal.cloud.metadata import Metadata
+from rehearsal.cloud.quotas import LocalQuotas
 from rehearsal.cloud.roles import load_policy_of_fleet_roles
 from rehearsal.cloud.serving import Server
 from rehearsal.cloud.settings import Settings
@@ -45,9 +48,11 @@ _BACKENDS: tuple[Any, ...] = (
     ec2_backends,
     events_backends,
     iam_backends,
+    kms_backends,
     lambda_backends,
     logs_backends,
     s3_backends,
+    servicequotas_backends,
     ssm_backends,
 )
 _OURS = {"ec2": LocalEC2Response, "cloudformation": LocalStacksResponse}
@@ -193,6 +198,7 @@ class LocalCloud:
         ec2_backends[self.world.account][region] = self._regions[region] = backend
         stacks = LocalStacks(region, self.world.account, self.world)
         cloudformation_backends[self.world.account][region] = stacks
+        servicequotas_backends[self.world.account][region] = LocalQuotas(region, self.world.account, self.world)
         ssm_backends[self.world.account][region].put_parameter(
             name=IMAGE_PARAMETER,
             description="",

@@ -62,6 +62,7 @@ class LocalEC2Backend(EC2Backend):
         # Like images, subnets have the same ids in every rehearsal, so that a route can name them.
         mock_random.seed(f"{account_id} {region_name}")
         super().__init__(region_name, account_id)
+        self._open_default_vpc()
         mock_random.seed()
         self.spot = Fleets(self, world, lives)
         self.instant = InstantFleets(self, world, lives)
@@ -77,6 +78,16 @@ class LocalEC2Backend(EC2Backend):
                 root_device_type="ebs",
                 region_name=f"{region_name}a",
             )
+
+    def _open_default_vpc(self) -> None:
+        """A default VPC has an internet gateway, and a route to it, which moto leaves out."""
+        vpc = self.get_default_vpc()
+        if vpc is None:
+            return
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, vpc.id)
+        [main] = self.describe_route_tables(filters={"vpc-id": [vpc.id], "association.main": ["true"]})
+        self.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
 
     def reset(self) -> None:
         """Nothing: mock_aws elsewhere in this process resets every account's backends, and this cloud goes on."""

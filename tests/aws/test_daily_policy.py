@@ -10,15 +10,16 @@ import botocore.handlers
 import pytest
 from botocore.model import OperationModel
 
-from annex_core.account.components import FLEET_ROLE, bucket_name, fleet_role_name
+from annex_core.account.components import FLEET_ROLE, SERVICE_ROLES, bucket_name, fleet_role_name
 from annex_core.account.policies import policy
 from annex_core.account.stacks import build
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
+from annex_core.adapters.preflight import Pool, Preflight
 from annex_core.adapters.s3 import bundle_store
 from annex_core.adapters.stacks import stacks
 from annex_core.model.names import bundle_key
-from annex_core.model.route import FleetApi, Market
+from annex_core.model.route import FleetApi, Market, Route
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.settings import Settings
@@ -77,6 +78,19 @@ class Guard:
                 yield from (self._of(name, "instance", each) for each in params["InstanceIds"])
             case "CancelSpotInstanceRequests":
                 yield from (self._of(name, "spot-instances-request", each) for each in params["SpotInstanceRequestIds"])
+            case "GetCallerIdentity":
+                return  # needs no right
+            case "GetServiceQuota":
+                quota = f"{params['ServiceCode']}/{params['QuotaCode']}"
+                yield f"servicequotas:{name}", f"arn:aws:servicequotas:{REGION}:{ACCOUNT}:{quota}", {}
+            case "GetRole":
+                service = {name: service for service, name in SERVICE_ROLES.items()}[params["RoleName"]]
+                role = f"role/aws-service-role/{service}/{params['RoleName']}"
+                yield "iam:GetRole", f"arn:aws:iam::{ACCOUNT}:{role}", {}
+            case "RunInstances":
+                yield from self._making(name, params)
+                yield f"ec2:{name}", _arn("subnet", params["SubnetId"]), {}
+                yield f"ec2:{name}", f"arn:aws:ec2:{REGION}::image/{params['ImageId']}", {}
             case _:
                 yield f"{service}:{name}", "*", {}
 
@@ -194,7 +208,10 @@ def test_an_annex_lives_and_ends_within_the_daily_policy(
     aws: LocalCloud, region: AwsRegion, guard: Callable[[str], Guard]
 ) -> None:
     watching = guard(POOL)
-    live_and_end(aws, ec2_cloud(region), watching.subnets())
+    cloud = ec2_cloud(region)
+    route = Route("blue", REGION, tuple(watching.subnets()), IMAGE_PARAMETER, ("c5.large",))
+    Preflight(region, cloud, Pool(POOL, POOL)).findings(route, datetime.now(UTC))
+    live_and_end(aws, cloud, watching.subnets())
     assert watching.refused == []
     assert watching.seen >= {"RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
 

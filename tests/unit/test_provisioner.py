@@ -35,7 +35,8 @@ class Daemon:
         self.routes = {ROUTE.name: ROUTE}
         self.elsewhere = {}
         self.hung = {}
-        self.rung = 0
+        self.rung = self.woken = 0
+        self.preflight = lambda route: []
         self.numbers = count()
         self.start()
 
@@ -45,7 +46,12 @@ class Daemon:
         self.hearsay = Hearsay()
         regions = Regions(
             lambda name, endpoint: Region(
-                name, self.elsewhere.get(name, self.cloud), lambda bucket: self.store, self.signs, self.prober
+                name,
+                self.elsewhere.get(name, self.cloud),
+                lambda bucket: self.store,
+                self.signs,
+                self.prober,
+                lambda route, now: self.preflight(route),
             )
         )
         hands = Hands(lambda region, errand: self.hung.get((region, errand)) or AtOnce())
@@ -82,10 +88,14 @@ class Daemon:
             queue=self.queue,
             hands=hands,
             clock=lambda: self.now,
+            wake=self.wake,
         )
 
     def ring(self):
         self.rung += 1
+
+    def wake(self):
+        self.woken += 1
 
     def restart(self, *, keeping_journal=True):
         self.journal.close()

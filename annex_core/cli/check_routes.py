@@ -1,0 +1,51 @@
+"""check-setup's part about the routes of this access point: would their machines start?"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from annex_core.account.checks import Finding
+from annex_core.account.components import COMPONENTS
+from annex_core.account.without_setup import gives_up, without_setup
+from annex_core.adapters.catalogue import Catalogue
+from annex_core.adapters.ec2 import ec2_cloud
+from annex_core.adapters.preflight import Pool, Preflight
+from annex_core.adapters.routes import RouteBook, configured
+from annex_core.adapters.settings import pool_name
+from annex_core.cli.asking_aws import Ground
+from annex_core.errors import AnnexError, NotPermitted, Refused
+from annex_core.model.route import Route
+
+
+def routes_here() -> list[Route]:
+    """None where HTCondor has no configuration, as on the machine of somebody who sets up for others."""
+    try:
+        return list(RouteBook(Catalogue()).read(configured()).routes.values())
+    except AnnexError as error:
+        print(f"No route was looked at: {error}", file=sys.stderr)
+        return []
+
+
+def look_at(route: Route, ground: Ground) -> Iterator[Finding]:
+    """
+    Raises:
+        Unavailable: AWS doesn't answer.
+    """
+    if without_setup(route):
+        yield from gives_up(route, ground.place)
+    pool = pool_name()
+    try:
+        yield from Preflight(ground.aws, ec2_cloud(ground.aws), Pool(pool, pool)).findings(route, datetime.now(UTC))
+    except (Refused, NotPermitted) as error:
+        cure = f"condor_annex config -route {route.name}, which says where each setting stands"
+        yield Finding(f"route {route.name}", False, str(error), cure)
+
+
+def needs_no_setup(ground: Ground, routes: Sequence[Route]) -> bool:
+    """Where no route needs anything of set-up, that it isn't there is no fault."""
+    if not routes or not all(map(without_setup, routes)):
+        return False
+    try:
+        return not any(ground.stacks.find(component.stack) for component in COMPONENTS)
+    except NotPermitted:
+        return True

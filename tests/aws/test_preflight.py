@@ -1,0 +1,154 @@
+"""A route is looked at before its first launch: over the local cloud, with one thing wrong at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from types_boto3_ec2 import EC2Client
+
+from annex_core.account.checks import Finding
+from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.ec2 import ec2_cloud
+from annex_core.adapters.preflight import Pool, Preflight
+from annex_core.errors import AnnexError
+from annex_core.model.route import FleetApi, Market, Route
+from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
+from rehearsal.cloud.faults import CallFault
+from tests.aws.conftest import REGION
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+SERVICES = ("spot.amazonaws.com", "spotfleet.amazonaws.com")
+
+Look = Callable[..., list[Finding]]
+
+
+@pytest.fixture
+def route(subnets: dict[str, str]) -> Route:
+    return Route("blue", REGION, (subnets["us-east-2a"],), IMAGE_PARAMETER, ("c5.large", "c5.xlarge"), max_vcpus=64)
+
+
+@pytest.fixture
+def look(local_cloud: LocalCloud, route: Route, client: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Look:
+    """look(**what is other in the route) -> findings; the account has AWS's own roles."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    for service in SERVICES:
+        client("iam").create_service_linked_role(AWSServiceName=service)
+
+    def findings(**other: Any) -> list[Finding]:
+        region = AwsRegion(REGION, endpoint=local_cloud.url)
+        return Preflight(region, ec2_cloud(region), Pool("pool", "ap")).findings(replace(route, **other), NOW)
+
+    return findings
+
+
+def bad(found: list[Finding]) -> list[Finding]:
+    return [each for each in found if not each.good]
+
+
+def test_nothing_is_wrong_in_an_account_that_is_ready(look: Look, ec2: EC2Client) -> None:
+    found = look()
+    assert bad(found) == []
+    assert ec2.describe_instances()["Reservations"] == []
+    says = " ".join(each.says for each in found)
+    assert "quota of Spot vCPUs of class Standard is 10000" in says
+    assert "a way leads out of" in says
+    assert "by a dry run" in says
+
+
+def test_a_quota_of_nothing_stops_the_launch_and_the_cure_raises_it(look: Look, control: Any) -> None:
+    control("PUT", "/settings", {"vcpu_quota": 0})
+    [found] = bad(look())
+    assert found.stops
+    assert "--quota-code L-34B43A08 --desired-value 64" in found.cure
+
+
+def test_a_subnet_without_a_way_out_stops_the_launch(look: Look, ec2: EC2Client) -> None:
+    [table] = ec2.describe_route_tables()["RouteTables"]
+    ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+    [found] = bad(look())
+    assert found.stops
+    assert found.cure.startswith(f"aws ec2 create-route --region {REGION} --route-table-id {table['RouteTableId']}")
+
+
+def test_a_subnet_s_own_route_table_counts_before_the_main_one(look: Look, ec2: EC2Client, route: Route) -> None:
+    [vpc] = ec2.describe_vpcs()["Vpcs"]
+    table = ec2.create_route_table(VpcId=vpc["VpcId"])["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=route.subnets[0])
+    [found] = bad(look())
+    assert f"no route leads out of {route.subnets[0]} ({table})" in found.says
+
+
+def test_one_good_subnet_is_enough(look: Look, ec2: EC2Client, route: Route, subnets: dict[str, str]) -> None:
+    [vpc] = ec2.describe_vpcs()["Vpcs"]
+    table = ec2.create_route_table(VpcId=vpc["VpcId"])["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=route.subnets[0])
+    [found] = bad(look(subnets=(route.subnets[0], subnets["us-east-2b"])))
+    assert not found.stops
+
+
+def test_an_internet_gateway_is_no_way_for_machines_without_a_public_address(
+    look: Look, ec2: EC2Client, route: Route
+) -> None:
+    ec2.modify_subnet_attribute(SubnetId=route.subnets[0], MapPublicIpOnLaunch={"Value": False})
+    [found] = bad(look())
+    assert found.cure == (
+        f"aws ec2 modify-subnet-attribute --region {REGION} --subnet-id {route.subnets[0]} --map-public-ip-on-launch"
+    )
+
+
+def test_roles_that_are_missing_are_named_with_what_makes_them(look: Look, client: Callable[[str], Any]) -> None:
+    client("iam").delete_service_linked_role(RoleName="AWSServiceRoleForEC2SpotFleet")
+    [found] = bad(look())
+    assert (found.cure, found.stops) == (
+        "aws iam create-service-linked-role --aws-service-name spotfleet.amazonaws.com",
+        False,
+    )
+    assert bad(look(fleet_api=FleetApi.EC2_FLEET)) == []
+
+
+def test_a_key_of_one_s_own_needs_grants_for_who_launches(
+    look: Look, ec2: EC2Client, client: Callable[[str], Any]
+) -> None:
+    key = client("kms").create_key()["KeyMetadata"]
+    ec2.modify_ebs_default_kms_key_id(KmsKeyId=key["KeyId"])
+    found = bad(look())
+    assert [f"--key-id {key['Arn']}" in each.cure for each in found] == [True, True]
+    assert {service for service in SERVICES for each in found if f"/{service}/" in each.cure} == {*SERVICES}
+    roles = [each.cure.partition("--grantee-principal ")[2].split()[0] for each in found]
+    for role in roles:
+        client("kms").create_grant(KeyId=key["KeyId"], GranteePrincipal=role, Operations=["Decrypt"])
+    assert bad(look()) == []
+    client("kms").disable_key(KeyId=key["KeyId"])
+    assert [each.cure for each in bad(look())] == [f"aws kms enable-key --region {REGION} --key-id {key['Arn']}"]
+
+
+def test_a_policy_that_forbids_the_launch_is_told_by_a_dry_run(look: Look, local_cloud: LocalCloud) -> None:
+    local_cloud.world.faults.add(CallFault("RunInstances", error="UnauthorizedOperation", status=403))
+    [found] = bad(look())
+    assert found.stops
+    assert "SERVICE_CONTROL_POLICY --target-id 123456789012" in found.cure
+
+
+def test_what_the_credentials_may_not_ask_is_unknown_and_nothing_else_is_lost(
+    look: Look, local_cloud: LocalCloud
+) -> None:
+    local_cloud.world.faults.add(CallFault("GetRole", times=None, error="AccessDenied", status=403))
+    found = look()
+    assert bad(found) == []
+    [unknown] = [each.says for each in found if "not known" in each.says]
+    assert "GetRole" in unknown
+    assert any("by a dry run" in each.says for each in found)
+
+
+def test_an_image_that_is_not_there_is_no_finding_but_a_failure(look: Look) -> None:
+    with pytest.raises(AnnexError, match="ami-none"):
+        look(image="ami-none")
+
+
+def test_on_demand_machines_need_none_of_the_spot_market(look: Look, client: Callable[[str], Any]) -> None:
+    for role in ("AWSServiceRoleForEC2Spot", "AWSServiceRoleForEC2SpotFleet"):
+        client("iam").delete_service_linked_role(RoleName=role)
+    assert bad(look(market=Market.ON_DEMAND)) == []
