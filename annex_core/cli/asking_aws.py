@@ -20,7 +20,7 @@ from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.settings import credentials_path
 from annex_core.adapters.stacks import CloudFormationStacks, stacks
 from annex_core.cli.typed import Parser
-from annex_core.errors import Refused
+from annex_core.errors import NotPermitted, Refused
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 _ANY_REGION = "us-east-1"
@@ -157,8 +157,13 @@ def who_asks(region: AwsRegion) -> tuple[str, str]:
     Returns:
         Partition and account, such as aws and 123456789012.
     """
-    with aws_call("GetCallerIdentity"):
-        identity = region.sts().get_caller_identity()
+    try:
+        with aws_call("GetCallerIdentity"):
+            identity = region.sts().get_caller_identity()
+    except NotPermitted as error:
+        raise NotPermitted(
+            f"{error}; it signs by -profile NAME, else by ANNEXD_CREDENTIALS, else by what AWS's own tools would find"
+        ) from error
     return identity["Arn"].split(":")[1], identity["Account"]
 
 

@@ -1,17 +1,16 @@
 """condor_annex create: rent machines by hand; what they are and cost at most is shown before anything is asked for."""
 
 import argparse
-import base64
 import json
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from annex_core.adapters.requests import read
+from annex_core.adapters.user_files import UserFiles
 from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
 from annex_core.cli.typed import Parser, add_until, annex_name, duration_s
@@ -36,9 +35,9 @@ def run(arguments: Sequence[str]) -> int:
             parser.error("-tag: a key stands twice")
     if directory := document.pop("config_dir", None):
         try:
-            document["config_files"] = _config_files(Path(directory))
-        except OSError as error:
-            print(f"{_SAYS}: -config-dir {directory}: {error.strerror}: {error.filename}", file=sys.stderr)
+            document["config_files"] = UserFiles().config_files(directory)
+        except BadRequest as error:
+            print(f"{_SAYS}: -config-dir {error}", file=sys.stderr)
             return 2
     return place(document, yes=yes, wait=wait)
 
@@ -113,14 +112,6 @@ def _await(ordered: Mapping[str, Any]) -> int:
         time.sleep(_PAUSE_S)
     print(f"{_SAYS}: AWS has not answered in {_PATIENCE_S:.0f} s; it stays ordered. {told}", file=sys.stderr)
     return 1
-
-
-def _config_files(directory: Path) -> dict[str, str]:
-    return {
-        path.name: base64.b64encode(path.read_bytes()).decode()
-        for path in sorted(directory.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-    }
 
 
 def _tag(text: str) -> tuple[str, str]:

@@ -32,15 +32,16 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
         Ask who is at the addresses where machines report, from here and from inside the account, and say what to open.
         The exit status is 1 unless all of them lead to this pool's annex collector.
     condor_annex setup [-regions REGION ...] [-vpc ID] [-dry-run] [-yes]
-        Make what annexes need in an AWS account: bucket, role, security group. Again, it changes nothing. It ends
-        with the lines for a route.
+        Make what annexes need in an AWS account: bucket, roles, reaper, security group. Again, it changes nothing. It
+        ends with the lines for a route. FROM INSTANCE or two key files behind it say who signs.
     condor_annex check-setup [-regions REGION ...]
         Look at each of them for what it is. Below what is wrong stands what to run; the exit status is 1 then.
     condor_annex teardown [-regions REGION ...] [-dry-run] [-yes]
         Remove all of it, unless annexes live, and list what is left; the exit status is 1 when something is.
         Like the withdrawn tool's, these three verbs may have a dash before them.
-    condor_annex policies [setup|daily]
-        IAM policies for who sets the account up, and for the daemon: no more rights than our calls need.
+    condor_annex policies [setup|daily|instance|reaper|no-admin]
+        IAM policies for who sets the account up, for the daemon, for what set-up makes, and for an account without it:
+        no more rights than our calls need.
     condor_annex replay [-since 30d] [-route R ...] [-policy P ...] [-plot NAME] [-json] [FILE]
         What a history would have cost and waited: condor_history's output, job_queue.log or SWF; without FILE the
         schedd's own. Policies to compare with: fixed:N, feedback:N, idle:N, oracle, all.

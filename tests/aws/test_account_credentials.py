@@ -103,7 +103,7 @@ def test_from_instance_the_instance_s_role_signs_and_nothing_else(run: Run, monk
     assert run("-setup", "FROM", "INSTANCE", "-dry-run")[0] == 0
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # the environment still has keys
     status, text = run("-setup", "FROM", "INSTANCE", "-dry-run")
-    assert (status, "Unable to locate credentials" in text) == (1, True)
+    assert (status, "Unable to locate credentials" in text, "-profile NAME" in text) == (1, True, True)
 
 
 @pytest.mark.parametrize(

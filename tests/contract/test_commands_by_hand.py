@@ -170,6 +170,23 @@ def test_a_command_line_that_makes_no_sense_is_told_so_and_rents_nothing(daemon,
     assert daemon.orders() == ()
 
 
+@pytest.mark.parametrize(("name", "content"), [("10-large", b"#" * (2 << 20)), ("50 spaces", b""), ("inner/x", b"")])
+def test_files_that_can_not_be_sent_are_named_and_nothing_is_rented(daemon, capsys, tmp_path, name, content):
+    file = tmp_path / "conf" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    assert main(["create", "blue", "-config-dir", str(tmp_path / "conf"), "-yes"]) == 2
+    assert name.split("/")[0] in capsys.readouterr().err
+    assert daemon.orders() == ()
+
+
+def test_the_files_of_a_directory_go_along(daemon, tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "10-mine").write_text("A = 1")
+    assert main(["create", *BLUE, "-config-dir", str(tmp_path / "conf"), "-yes", "-no-wait"]) == 0
+    assert daemon.annex().overrides["config_files"] == {"10-mine": "QSA9IDE="}
+
+
 # extend, end, freeze
 
 
