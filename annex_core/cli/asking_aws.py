@@ -1,8 +1,7 @@
-"""What the verbs that ask AWS themselves have in common: whose account, which regions, and a yes."""
+"""What the verbs that ask AWS themselves have in common: whose account and which regions."""
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,17 +104,6 @@ def grounds(wanted: argparse.Namespace) -> list[Ground]:
         Ground(place, region, AccountRegion(region, place), AccountReaper(region, place), stacks(region))
         for region, place in zip(regions, places, strict=True)
     ]
-
-
-def agreed(question: str, *, yes: bool) -> bool:
-    """Whether the answer is yes, by option or by hand."""
-    if yes:
-        return True
-    print(f"{question} [y/N] ", end="", flush=True)
-    answer = sys.stdin.readline()
-    if not answer:
-        print("nobody answers, which is no; -yes doesn't ask", file=sys.stderr)
-    return answer.strip().lower() in {"y", "yes"}
 
 
 def aws_region(wanted: argparse.Namespace, name: str = _ANY_REGION) -> AwsRegion:

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from annex_core.adapters.requests import read
 from annex_core.adapters.user_files import UserFiles
-from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
+from annex_core.cli.consent import agreed
 from annex_core.cli.typed import Parser, add_until, annex_name, duration_s
-from annex_core.errors import AnnexError, BadRequest
+from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model.wording import counted
 
 _PATIENCE_S = 90.0
 """Bundle, launch template and fleet request take seconds; a region that hangs is given up for now."""
 _PAUSE_S = 0.5
+_FIRST_PAUSE_S = 0.03
 _SAYS = "condor_annex create"
 
 
@@ -55,8 +55,7 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
         0 when it was ordered and, if waited for, AWS took it; 2 when it makes no sense; else 1.
     """
     try:
-        read("create", json.dumps(document).encode())
-        offered = ask("create", {**document, "dry_run": True})
+        offered = _quoted(document)
         if offered["refused"]:
             print(f"{_SAYS}: {offered['refused']}", file=sys.stderr)
             return 1
@@ -73,6 +72,20 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
     except KeyboardInterrupt:
         print(f"\n{_SAYS}: interrupted; what was ordered stays ordered, condor_annex status tells", file=sys.stderr)
         return 130
+
+
+def _quoted(document: Mapping[str, Any]) -> Any:
+    """
+    Raises:
+        BadRequest: What the daemon refused makes no sense by the schema.
+    """
+    try:
+        return ask("create", {**document, "dry_run": True})
+    except Refused:
+        from annex_core.adapters.requests import read  # jsonschema takes longer to start than all the rest
+
+        read("create", json.dumps(document).encode())
+        raise
 
 
 def show(offered: Mapping[str, Any]) -> None:
@@ -96,7 +109,8 @@ def show(offered: Mapping[str, Any]) -> None:
 
 
 def _await(ordered: Mapping[str, Any]) -> int:
-    ends = time.monotonic() + _PATIENCE_S
+    began = time.monotonic()
+    ends = began + _PATIENCE_S
     told = ""
     while time.monotonic() < ends:
         known = ask("status", {"owner": ordered["owner"]})["annexes"]
@@ -109,7 +123,8 @@ def _await(ordered: Mapping[str, Any]) -> int:
             print(f"AWS has taken the request. condor_annex status {ordered['name']} follows the machines.")
             return 0
         told = annex["status"] if annex else told
-        time.sleep(_PAUSE_S)
+        waited = time.monotonic() - began
+        time.sleep(min(max(_FIRST_PAUSE_S, waited / 5), _PAUSE_S))
     print(f"{_SAYS}: AWS has not answered in {_PATIENCE_S:.0f} s; it stays ordered. {told}", file=sys.stderr)
     return 1
 

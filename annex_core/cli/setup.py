@@ -24,7 +24,8 @@ from annex_core.account.components import (
 from annex_core.account.stacks import Stack, Step, build, next_step
 from annex_core.adapters.account import AccountRegion
 from annex_core.cli import check_setup
-from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, agreed, grounds, parsed, parser
+from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
+from annex_core.cli.consent import agreed
 from annex_core.cli.progress import Line, pausing
 from annex_core.cli.ssh_key import key_file, public_key
 from annex_core.errors import AnnexError, Refused, Unavailable

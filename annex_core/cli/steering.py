@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from annex_core.cli.asking_aws import agreed
 from annex_core.cli.asking_daemon import ask
+from annex_core.cli.consent import agreed
 from annex_core.cli.typed import Parser, add_until, annex_name
 from annex_core.errors import AnnexError
 from annex_core.model.tags import stamp

@@ -7,7 +7,8 @@ from annex_core.account.checks import Place
 from annex_core.account.components import ALL_COMPONENTS, BUCKET, REAPER
 from annex_core.account.remains import Thing, left, orphaned_templates
 from annex_core.account.stacks import take_down
-from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, agreed, grounds, parsed, parser
+from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
+from annex_core.cli.consent import agreed
 from annex_core.cli.progress import Line, pausing
 from annex_core.errors import AnnexError
 

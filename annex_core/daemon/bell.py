@@ -14,14 +14,22 @@ class Bell:
     def __init__(self, gather: Callable[[], object]) -> None:
         self._gather = gather
         self._rung = threading.Event()
+        self._hurried = False
 
     def ring(self) -> None:
+        self._rung.set()
+
+    def ring_at_once(self) -> None:
+        """For somebody who waits at a terminal: nothing more is gathered."""
+        self._hurried = True
         self._rung.set()
 
     def wait(self, longest: timedelta) -> bool:
         """Until it rings, or the time is over; did it ring?"""
         rung = self._rung.wait(longest.total_seconds())
         if rung:
-            self._gather()
+            if not self._hurried:
+                self._gather()
+            self._hurried = False
             self._rung.clear()
         return rung

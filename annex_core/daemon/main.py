@@ -166,7 +166,7 @@ class Daemon:
             ),
             administrators=chosen.administrators,
             default_route=chosen.default_route,
-            wake=self._bell.ring,
+            wake=self._bell.ring_at_once,
             clock=clock,
             types=self._catalogue.types,
         )

@@ -4,7 +4,9 @@ A pool and a local cloud for the whole session, in the sandbox.
 Tests use names of their own for their annexes, so that none depends on another's leftovers.
 """
 
+import subprocess
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,5 +69,6 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     report = yield
     pool = item.funcargs.get("pool")
     if report.failed and isinstance(pool, Pool):
-        report.sections.extend(pool.logs().items())
+        with suppress(subprocess.CalledProcessError):  # it is gone by then
+            report.sections.extend(pool.logs().items())
     return report

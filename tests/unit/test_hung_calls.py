@@ -247,6 +247,17 @@ def test_a_word_that_comes_while_a_plan_is_made_makes_the_next_one():
     assert bell.wait(MINUTE)
 
 
+def test_who_waits_at_a_terminal_is_not_kept_for_further_words():
+    gathered = []
+    bell = Bell(lambda: gathered.append(1))
+    bell.ring_at_once()
+    assert bell.wait(MINUTE)
+    assert not gathered
+    bell.ring()
+    assert bell.wait(MINUTE)
+    assert gathered
+
+
 def test_what_was_said_to_annexes_that_are_gone_is_forgotten(daemon):
     daemon.queue.groups = [group(key=AnnexKey("alice", f"a-{n}")) for n in range(50)]
     daemon.cycle()

@@ -1,0 +1,96 @@
+"""Annexes by hand, as users and administrators type it: created, joined, extended, ended; and what is refused."""
+
+import json
+from typing import Any
+
+from rehearsal.pool import Pool
+from tests.pool.annexes import CONDOR_ANNEX, LEASE_ENDS, Annexes, tags
+
+
+def annex(pool: Pool, *typed: str, user: str = "alice", fine: bool = True) -> str:
+    """What condor_annex says; *fine* tells whether it is to succeed."""
+    done = pool.ap.run([CONDOR_ANNEX, *typed], user=user, check=False)
+    assert (done.returncode == 0) is fine, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def audit(pool: Pool) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in pool.ap.read(pool.knob("ANNEX_AUDIT_LOG")).splitlines()]
+
+
+def test_an_annex_lives_by_hand_from_its_creation_to_its_end(pool: Pool, annexes: Annexes) -> None:
+    said = annex(pool, "create", "hand-made", "-duration", "30m", "-idle", "1h", "-yes")
+    assert "1 machine (spot)" in said
+    assert "at most $" in said
+    assert "AWS has taken the request" in said
+
+    lease = annex(pool, "extend", "hand-made", "-duration", "2h").split("ends at ")[1].split(".")[0]
+
+    def leases() -> list[str]:
+        return [tags(each)[LEASE_ENDS] for each in [*annexes.fleets("hand-made"), *annexes.alive("hand-made")]]
+
+    pool.wait_for(lambda: leases() == [lease] * 2, "the lease on the fleet and its machine")
+    (machine,) = annexes.alive("hand-made")
+
+    annex(pool, "end", "hand-made", user="bob", fine=False)
+    annex(pool, "end", "hand-made", "-owner", "alice", user="bob", fine=False)
+    # Longer than the machine takes to see by its tag that the annex has ended, and all of the machine.
+    cluster = annexes.submit("hand-made", seconds=45, commands="request_cpus = 2")
+    annexes.wait_running(cluster)
+    assert annexes.of("hand-made")["instances"]["joined"] == 1
+    annex(pool, "end", "hand-made")
+    late = annexes.submit("hand-made")
+    annexes.wait_said(late, "Annex hand-made ends")
+    (job,) = pool.wait_for_job(cluster)
+    assert (job["ExitCode"], job["NumJobStarts"]) == (0, 1)
+    pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
+    annexes.wait_said(late, "it was ended by alice")
+    assert all(each["SpotFleetRequestState"].startswith("cancelled") for each in annexes.fleets("hand-made"))
+
+    told = audit(pool)
+    mine = [each for each in told if each["annex"] == "alice/hand-made"]
+    assert {"create", "extend", "end"} <= {each["what"] for each in mine if each["from"] == "command"}
+    (asked,) = [each for each in mine if each["what"] == "ec2:RequestSpotFleet"]
+    assert (asked["from"], asked["who"]["user"], asked["outcome"]) == ("command", "alice", "ok")
+    assert asked["aws_request_id"]
+    bobs = [each["outcome"] for each in told if each["who"] and each["who"]["user"] == "bob" and each["what"] == "end"]
+    assert any("only an administrator" in each for each in bobs)
+
+
+def test_an_order_outlives_a_daemon_that_is_killed_and_is_destroyed_without_a_trace(
+    pool: Pool, annexes: Annexes
+) -> None:
+    annexes.control.fail(action="CreateLaunchTemplate", delay_s=10)
+    annex(pool, "create", "hand-killed", "-yes", "-no-wait")
+    annexes.wait_faulted()
+    pool.ap.run(["kill", "-KILL", str(annexes.daemon_pid())])
+    pool.wait_for(lambda: annexes.alive("hand-killed"), "the machine that was ordered")
+    (fleet,) = annexes.fleets("hand-killed")
+    assert len(annexes.brought(fleet)) == 1
+    said = annex(pool, "destroy", "hand-killed", "-verify")
+    assert "AWS shows nothing any more that carries the tags" in said
+    assert not annexes.alive("hand-killed")
+
+
+def test_what_is_frozen_gets_nothing_until_it_is_thawed_and_the_worst_day_ends_everything(
+    pool: Pool, annexes: Annexes
+) -> None:
+    annex(pool, "freeze", "hand-cold")
+    cold = annexes.submit("hand-cold", seconds=1000)
+    warm = annexes.submit("hand-warm", seconds=1000, user="bob")
+    annexes.wait_said(cold, "frozen")
+    annexes.wait_running(warm)
+    assert not annexes.fleets("hand-cold")
+    annex(pool, "thaw", "hand-cold")
+    annexes.wait_running(cold)
+
+    annex(pool, "end", "-all", "-now", "-yes", fine=False)
+    assert annexes.alive("hand-cold")
+    annex(pool, "end", "-all", "-now", "-yes", user="root")
+    for name, user in (("hand-cold", "alice"), ("hand-warm", "bob")):
+        (machine,) = annexes.instances(name, user)
+        pool.wait_for(lambda ended=machine: annexes.ended(ended), f"the end of {name}'s machine")
+        annexes.wait_said(annexes.submit(name, user=user), "it was ended by root")
+        assert len(annexes.fleets(name, user)) == 1
+    pool.ap.run(["condor_rm", "-all"])
+    pool.ap.run(["condor_rm", "-forcex", "-all"])  # here to terminate is to pull the plug: no machine says goodbye
