@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from annex_core.legacy.reading import is_old
-
 HELP = """\
 condor_annex shows and checks annexes: machines from AWS that come for jobs, run them and go.
 
@@ -72,9 +70,11 @@ def _do(verb: str, rest: Sequence[str]) -> int:
     # Each verb's imports are its own: status has no need of what lint loads, and neither needs boto3.
     match verb:
         case "status":
-            from annex_core.cli import old_options, status
+            from annex_core.cli import status
 
-            if old_options.is_condor_status(rest):
+            if status.is_condor_status(rest):
+                from annex_core.cli import old_options
+
                 return old_options.run([verb, *rest])
 
             return status.run(rest)
@@ -126,11 +126,13 @@ def _do(verb: str, rest: Sequence[str]) -> int:
         case "help" | "-h" | "-help" | "--help":
             print(HELP, end="")
             return 0
-        case _ if is_old([verb]):
-            from annex_core.cli import old_options
-
-            return old_options.run([verb, *rest])
         case _:
+            from annex_core.legacy.reading import is_old
+
+            if is_old([verb]):
+                from annex_core.cli import old_options
+
+                return old_options.run([verb, *rest])
             print(f"condor_annex: there is no verb {verb}; condor_annex -help lists them", file=sys.stderr)
             return 2
 

@@ -19,8 +19,6 @@ from annex_core.legacy.reading import Reading, read
 _NO_KNOBS = ("help", "status")
 _OFF = {"-peaceful": (), "-graceful": (), "-fast": ("-now",)}
 """condor_off's ways to stop, which stood behind `off`, in the words of our own verb."""
-_OURS = {"owner", "json", "h", "help"}
-"""Options of our own status."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,11 +37,6 @@ def run(arguments: Sequence[str]) -> int:
     except AnnexError as error:
         print(f"condor_annex: {error}", file=sys.stderr)
         return 1
-
-
-def is_condor_status(rest: Sequence[str]) -> bool:
-    """Whether what stands behind `status` is condor_status's to read, as it was with the withdrawn tool."""
-    return any(word.startswith("-") and word.lstrip("-") not in _OURS for word in rest)
 
 
 def _asked(reading: Reading) -> Asked:

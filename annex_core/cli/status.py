@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from annex_core.cli.asking_daemon import ask
+from annex_core.cli.screen import Screen, Style
 from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError
 from annex_core.model.wording import counted
@@ -25,8 +23,15 @@ _LEGEND = (
     "Jobs are IDLE, RUN (running) or HELD; machines are DUE (asked for), BOOT (starting), UP (in the pool) or GONE."
 )
 
+_OPTIONS = {"owner", "json", "h", "help"}
+
 Annex = dict[str, Any]
 """One entry of `annexes` in schemas/status.json."""
+
+
+def is_condor_status(rest: Sequence[str]) -> bool:
+    """Whether what stands behind `status` is condor_status's to read, as it was with the withdrawn tool."""
+    return any(word.startswith("-") and word.lstrip("-") not in _OPTIONS for word in rest)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -45,11 +50,11 @@ def run(arguments: Sequence[str]) -> int:
     if wanted.json:
         print(json.dumps(known, indent=2))
     else:
-        show(known, Console(highlight=False), details=bool(wanted.name))
+        show(known, Screen(), details=bool(wanted.name))
     return 0
 
 
-def show(known: dict[str, Any], console: Console, *, details: bool) -> None:
+def show(known: dict[str, Any], screen: Screen, *, details: bool) -> None:
     """
     Args:
         known: By schemas/status.json.
@@ -59,77 +64,78 @@ def show(known: dict[str, Any], console: Console, *, details: bool) -> None:
     as_of = _moment(known["as_of"])
     owners = len({annex["owner"] for annex in annexes}) > 1
     if annexes:
-        console.print(_table(annexes, as_of, owners=owners, width=console.width))
+        _table(annexes, as_of, screen, owners=owners)
     elif as_of:
-        console.print("No annex has jobs or machines.")
+        screen.prose("No annex has jobs or machines.")
     for annex in annexes:
-        console.print(f"\n{annex['owner']}: {annex['status']}" if owners else f"\n{annex['status']}", markup=False)
+        screen.prose(f"\n{annex['owner']}: {annex['status']}" if owners else f"\n{annex['status']}")
         if annex["frozen"]:
-            console.print(f"  frozen: {annex['frozen']}; nothing is launched for it", markup=False)
+            screen.prose(f"  frozen: {annex['frozen']}; nothing is launched for it")
         if details:
-            _details(annex, as_of, console)
-            _died(annex, console)
+            _details(annex, as_of, screen)
+            _died(annex, screen)
     for route, reason in sorted(known["refused_routes"].items()):
-        console.print(f"\nRoute {route} is refused as it stands: {reason}", style="red", markup=False)
+        screen.prose(f"\nRoute {route} is refused as it stands: {reason}", Style.RED)
     for trouble in known["troubles"]:
-        console.print(f"\n{trouble}", style="red", markup=False)
+        screen.prose(f"\n{trouble}", Style.RED)
     if as_of is None:
-        console.print("The daemon has only just started; ask again in a minute.")
+        screen.prose("The daemon has only just started; ask again in a minute.")
     elif annexes:
         age = _span((datetime.now(UTC) - as_of).total_seconds())
-        console.print(f"\nAs of {age} ago; {_LEGEND}", style="dim")
+        screen.prose(f"\nAs of {age} ago; {_LEGEND}", Style.DIM)
 
 
-def _table(annexes: Sequence[Annex], as_of: datetime | None, *, owners: bool, width: int) -> Table:
+def _table(annexes: Sequence[Annex], as_of: datetime | None, screen: Screen, *, owners: bool) -> None:
     """Names give way to numbers: a number cut short would be another number."""
-    room = width - _NUMBERS
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("ANNEX", overflow="ellipsis", no_wrap=True, max_width=max(8, room * 3 // 5 if owners else room))
+    room = screen.width - _NUMBERS
+    heads, names = ["ANNEX"], [max(8, room)]
     if owners:
-        table.add_column("OWNER", overflow="ellipsis", no_wrap=True, max_width=max(5, room * 2 // 5 - 1))
-    for heading in ("IDLE", "RUN", "HELD", "DUE", "BOOT", "UP", "GONE", "LEASE", "$/H", "SPENT"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        heads, names = ["ANNEX", "OWNER"], [max(8, room * 3 // 5), max(5, room * 2 // 5 - 1)]
+    heads += ["IDLE", "RUN", "HELD", "DUE", "BOOT", "UP", "GONE", "LEASE", "$/H", "SPENT"]
+    rows = []
     for annex in annexes:
         jobs, machines = annex["jobs"], annex["instances"]
-        table.add_row(
-            *((annex["name"], annex["owner"]) if owners else (annex["name"],)),
-            *(str(jobs[state]) for state in ("idle", "running", "held")),
-            *(str(machines[state]) for state in ("pending", "booting", "joined", "gone")),
-            _left(annex["lease_ends"], as_of),
-            _money(annex["hourly_cost"]),
-            _money(annex["spent_estimate"]),
+        rows.append(
+            [
+                *((annex["name"], annex["owner"]) if owners else (annex["name"],)),
+                *(str(jobs[state]) for state in ("idle", "running", "held")),
+                *(str(machines[state]) for state in ("pending", "booting", "joined", "gone")),
+                _left(annex["lease_ends"], as_of),
+                _money(annex["hourly_cost"]),
+                _money(annex["spent_estimate"]),
+            ]
         )
-    return table
+    screen.table(heads, rows, names=names)
 
 
-def _details(annex: Annex, as_of: datetime | None, console: Console) -> None:
+def _details(annex: Annex, as_of: datetime | None, screen: Screen) -> None:
     facts = [f"{key} {annex[key]}" for key in ("id", "project", "route") if annex[key]]
     facts += ["for pilots of another pool"] if annex["pilot"] else []
     if facts:
-        console.print("  " + ", ".join(facts), markup=False)
+        screen.prose("  " + ", ".join(facts))
     for order in annex["orders"]:
         wanted = counted(order["instances"], "machine") if order["instances"] else counted(order["slots"], "vCPU")
         came = f"refused: {order['refused']}" if order["refused"] else f"{order['machines']} asked for or there"
-        console.print(f"  ordered by {order['by']}, {_age(order['placed'], as_of)} ago: {wanted}, {came}", markup=False)
+        screen.prose(f"  ordered by {order['by']}, {_age(order['placed'], as_of)} ago: {wanted}, {came}")
     for fleet in annex["fleets"]:
         still = f", {fleet['open']} may still come" if fleet["open"] else ""
         text = f"  fleet {fleet['id']} {fleet['state']}, {fleet['fulfilled']:g} of {fleet['target']}{still}"
-        console.print(text, markup=False, soft_wrap=True)
+        screen.line(text)
     for machine in annex["instances"]["list"]:
         up = machine["joined"] or annex["pilot"]
         joined = machine["state"] if machine["state"] != "running" else "up" if up else "booting"
         age = _age(machine["launched"], as_of)
         text = f"  {machine['id']}  {machine['type']:<14} {machine['zone']:<12} {joined:<13} {age:>7}"
-        console.print(text, markup=False, soft_wrap=True)
+        screen.line(text)
 
 
-def _died(annex: Annex, console: Console) -> None:
+def _died(annex: Annex, screen: Screen) -> None:
     """The last few that never joined: why they ended, and their last lines."""
     for death in annex["never_joined"][-_DEATHS_SHOWN:]:
         text = f"  {death['id']} never joined; it ended at {death['at']}: {death['reason']}"
-        console.print(text, style="red", markup=False, soft_wrap=True)
+        screen.line(text, Style.RED)
         for line in (death["boot_log"] or death["console"]).splitlines()[-_LINES_SHOWN:]:
-            console.print(f"    {line}", markup=False, soft_wrap=True)
+            screen.line(f"    {line}")
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

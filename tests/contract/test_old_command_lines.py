@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from annex_core.adapters.schemas import schema
 from annex_core.adapters.server import Call, Server
-from annex_core.cli import old_options
+from annex_core.cli import status
 from annex_core.cli.main import main
 from annex_core.errors import Refused
 from tests.contract.test_status_command import annex, answer
@@ -246,7 +246,7 @@ def test_behind_status_stands_condor_status(programs: Callable[..., Path], capfd
 
 
 def test_our_own_status_keeps_its_options() -> None:
-    assert not old_options.is_condor_status(["blue", "-json", "-owner", "bob"])
+    assert not status.is_condor_status(["blue", "-json", "-owner", "bob"])
 
 
 @pytest.mark.usefixtures("programs")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from rich.console import Console
 
 from annex_core.adapters import wire
 from annex_core.adapters.schemas import schema
 from annex_core.cli.main import main
+from annex_core.cli.screen import Screen
 from annex_core.cli.status import show
 
 MACHINE = {
@@ -58,9 +58,9 @@ def answer(*annexes: dict[str, Any], **other: Any) -> dict[str, Any]:
 
 
 def shown(known: dict[str, Any], *, width: int = 80, details: bool = False) -> str:
-    screen = io.StringIO()
-    show(known, Console(file=screen, width=width), details=details)
-    return screen.getvalue()
+    printed = io.StringIO()
+    show(known, Screen(printed, width=width), details=details)
+    return printed.getvalue()
 
 
 Requests = list[bytes]
@@ -235,3 +235,25 @@ def test_help_is_given_in_every_spelling(word: str, capsys: pytest.CaptureFixtur
 def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stauts"]) == 2
     assert "stauts" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("1", False)])
+def test_trouble_is_red_on_a_terminal_that_wants_colours(
+    monkeypatch: pytest.MonkeyPatch, no_color: str | None, coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    screen = Terminal()
+    show(answer(troubles=["a stranger"]), Screen(screen, width=80), details=False)
+    assert ("\033[31ma stranger\033[0m" in screen.getvalue()) is coloured
+
+
+def test_a_sentence_is_wrapped_between_words_at_the_width_there_is() -> None:
+    text = shown(answer(annex(status="a sentence that is longer than thirty characters")), width=30)
+    assert "\na sentence that is longer than\nthirty characters\n" in text

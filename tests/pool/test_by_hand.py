@@ -19,6 +19,7 @@ def audit(pool: Pool) -> list[dict[str, Any]]:
 
 
 def test_an_annex_lives_by_hand_from_its_creation_to_its_end(pool: Pool, annexes: Annexes) -> None:
+    pool.wait_for(lambda: annexes.status()["as_of"], "the daemon's first look around")
     said = annex(pool, "create", "hand-made", "-duration", "30m", "-idle", "1h", "-yes")
     assert "1 machine (spot)" in said
     assert "at most $" in said
