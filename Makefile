@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit iam-simulator lint format clean \
-        bench bench-router bench-hook bench-reaction bench-calls bench-cycle bench-reaper bench-replay \
+        bench bench-router bench-hook bench-reaction bench-calls bench-create bench-cycle bench-reaper bench-replay \
         prove-on-aws
 
 help: ## what there is to make
@@ -55,7 +55,7 @@ format: $(VENV)/ready ## put the sources into the project's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: bench-hook bench-reaper bench-calls bench-reaction bench-router bench-cycle bench-replay ## all measures; each prints its ratio last
+bench: bench-hook bench-reaper bench-calls bench-create bench-reaction bench-router bench-cycle bench-replay ## all measures; each prints its ratio last
 
 bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
 	@$(BIN)/python bench/hook.py
@@ -71,6 +71,9 @@ bench-reaction: $(VENV)/ready ## from condor_submit's return to RequestSpotFleet
 
 bench-calls: $(VENV)/ready ## AWS calls until the fleet is requested, for 1 job and for 10,000
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.calls
+
+bench-create: $(VENV)/ready ## create, renew and status by hand, beside the withdrawn condor_annex
+	@$(REHEARSAL) enter -- $(BIN)/python -m bench.create
 
 bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs, beside one with none; no limit
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.cycle

@@ -20,7 +20,7 @@ from annex_core.adapters.requests import read, reserved
 from annex_core.adapters.server import Peer
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.remains import Remains
-from annex_core.errors import BadRequest, Refused
+from annex_core.errors import BadRequest, JournalBroken, Refused
 from annex_core.model.annex import Annex, Ending
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
@@ -125,6 +125,19 @@ class Commands:
                 done = [self._thaw(self._frozen(asked, asker), asker)]
         self._wake()
         return {"done": done}
+
+    def standing(self) -> Standing | None:
+        """
+        The last one, with what the journal has learned since: who waits for AWS to answer an order reads it at once,
+        and not after the next cycle.
+        """
+        standing = self._standing()
+        if standing is None:
+            return None
+        try:
+            return replace(standing, snapshot=self._snapshot())
+        except JournalBroken:
+            return standing
 
     def _snapshot(self) -> Snapshot:
         """The last one, with what the journal has learned since."""

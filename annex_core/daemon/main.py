@@ -173,7 +173,7 @@ class Daemon:
         answers = Answers(
             hearsay=hearsay,
             outlook=self._provisioner.outlook,
-            status=lambda owner, administrator: status(self._provisioner.standing, owner, administrator=administrator),
+            status=lambda owner, administrator: status(commands.standing(), owner, administrator=administrator),
             command=commands,
             administrators=chosen.administrators,
             wake=self._bell.ring,

@@ -46,9 +46,12 @@ def status(standing: Standing | None, owner: str | None, *, administrator: bool)
 
 
 def _with_what_it_asks_for(standing: Standing) -> Snapshot:
-    """The snapshot with what its plan launches, which the sentences count too."""
+    """The snapshot with what its plan launches, which the sentences count too; what is in the journal counts once."""
     snapshot = standing.snapshot
-    asked = [action for action in standing.plan.actions if isinstance(action, LaunchFleet)]
+    written = {launch.annex for launch in snapshot.launches if launch.intended >= snapshot.at}
+    asked = [
+        action for action in standing.plan.actions if isinstance(action, LaunchFleet) and action.annex.id not in written
+    ]
     return replace(
         snapshot,
         annexes={**{action.annex.key: action.annex for action in asked}, **snapshot.annexes},

@@ -176,9 +176,7 @@ def _owner(reading: Reading) -> dict[str, Any]:
         return {}
     owners = listed(named)
     if len(owners) != 1:
-        raise BadRequest(
-            f"-owner {named}: an annex has one owner; make one for each, or let everybody use it with -no-owner"
-        )
+        raise BadRequest(f"-owner {named}: an annex has one owner; make one for each")
     return {"owner": owners[0]}
 
 

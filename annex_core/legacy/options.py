@@ -71,8 +71,8 @@ ANNEX = (
         ("DIRECTORY",),
         "Its files, read by the user who asks, go into the configuration of every machine.",
     ),
-    _annex("owner", 5, ("USER",), "Whose jobs it runs. A list is refused: make an annex for each, or say -no-owner."),
-    _annex("no-owner", 7, (), "It runs everybody's jobs; for administrators."),
+    _annex("owner", 5, ("USER",), "Whose jobs it runs. A list is refused: make an annex for each."),
+    _annex("no-owner", 7, (), "The daemon refuses it: an annex runs its owner's jobs alone; make one for each owner."),
     _annex(
         "aws-spot-fleet-config-file",
         22,

@@ -36,7 +36,9 @@ class Daemon(Desk):
             Answers(
                 hearsay=Hearsay(),
                 outlook=lambda key: None,
-                status=lambda owner, administrator: status(self.standing(), owner, administrator=administrator),
+                status=lambda owner, administrator: status(
+                    self.commands.standing(), owner, administrator=administrator
+                ),
                 command=self.commands,
                 administrators=Everybody(),
                 wake=self._wake,
@@ -44,10 +46,6 @@ class Daemon(Desk):
                 clock=lambda: self.now,
             ),
         )
-
-    def standing(self):
-        self.seen = self.commands._snapshot()
-        return self.commands._standing()
 
     def _wake(self):
         """The cycle, at once."""

@@ -61,10 +61,12 @@ def test_an_annex_lives_by_hand_from_its_creation_to_its_end(pool: Pool, annexes
 def test_an_order_outlives_a_daemon_that_is_killed_and_is_destroyed_without_a_trace(
     pool: Pool, annexes: Annexes
 ) -> None:
-    annexes.control.fail(action="CreateLaunchTemplate", delay_s=10)
+    annexes.control.fail(action="PutObject", error="AccessDenied", status=403, times=None)
+    since = annexes.calls_so_far()
     annex(pool, "create", "hand-killed", "-yes", "-no-wait")
-    annexes.wait_faulted()
+    pool.wait_for(lambda: annexes.calls("PutObject", since), "the bundle that can't be stored")
     pool.ap.run(["kill", "-KILL", str(annexes.daemon_pid())])
+    annexes.control.heal()
     pool.wait_for(lambda: annexes.alive("hand-killed"), "the machine that was ordered")
     (fleet,) = annexes.fleets("hand-killed")
     assert len(annexes.brought(fleet)) == 1

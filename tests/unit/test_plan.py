@@ -196,10 +196,13 @@ class TestSupply:
         assert len(fleets(full)) == 1
 
     def test_a_slot_that_only_claims_the_annex_is_no_room_and_is_reported(self):
-        impostor = slot("i-9", key=BOB, claimed_name="blue", free_cpus=64, type="c5.large")
+        impostor = slot("i-9", key=AnnexKey("bob", "red"), claimed_name="blue", free_cpus=64, type="c5.large")
         of = snapshot([group()], slots=[impostor])
         assert len(fleets(of)) == 1
         assert any("i-9" in trouble for trouble in plan(of).troubles)
+
+    def test_a_slot_ad_that_outlives_its_annex_is_no_trouble(self):
+        assert plan(snapshot(slots=[slot("i-9", key=BOB, claimed_name=BOB.name)])).troubles == ()
 
     def test_a_fleet_whose_unfilled_part_was_cancelled_brings_no_more(self):
         of = living([group(idle=2)], at=RegionView(), launches=[launch(closed=NOW - timedelta(minutes=2))])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from annex_core.model.demand import JobCounts
 from annex_core.model.freeze import Freeze, Mode
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
+from annex_core.model.plan import LaunchFleet
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
@@ -142,3 +144,12 @@ def test_an_order_says_whether_aws_took_it(made, answered, refused):
 def test_what_is_frozen_is_told_with_where_it_was(world, words):
     told = of_alice(living(at=RegionView(), **world))["frozen"]
     assert (words in told) if words else told is None
+
+
+def test_a_launch_that_the_journal_has_by_now_is_not_counted_again_for_being_planned():
+    of = living([group(idle=2)], at=RegionView([], []))
+    decided = plan(of)
+    planned = status(Standing(of, decided), None, administrator=True)["annexes"][0]["instances"]["asked"]
+    (launch_,) = [each for each in decided.actions if isinstance(each, LaunchFleet)]
+    later = replace(of, launches=[replace(launch_.as_launch("t1", NOW), state=LaunchState.REQUESTED, fleet="sfr-t1")])
+    assert status(Standing(later, decided), None, administrator=True)["annexes"][0]["instances"]["asked"] == planned > 0

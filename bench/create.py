@@ -1,0 +1,180 @@
+"""
+An annex by hand: ours, through the running daemon, beside the withdrawn condor_annex that the pool's HTCondor brings.
+
+Both speak to one local cloud. Each command's wall is what whoever types it waits; its calls to AWS are all from its
+start to its end, those of the daemon too. The withdrawn tool pauses 100 ms between calls: what it takes without that
+pause stands beside it. The ratio of a create's wall is printed last.
+"""
+
+import io
+import json
+import statistics
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from bench.calls import named
+from bench.ground import calls_so_far, ground, restart_daemon
+from rehearsal.stage import Stage
+
+ROUNDS = 7
+CREATE_LIMIT = 0.5
+"""Of the withdrawn tool's wall; of all else 1."""
+CALLS_MORE = 1
+"""The launch template."""
+OURS, PEER = "/opt/condor-annex/bin/condor_annex", "/usr/bin/condor_annex"
+UNTHROTTLED = {"_CONDOR_ANNEX_GAHP_RATE_LIMIT": "0"}
+
+SIGNED_BY = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}
+
+_ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
+_PEERS_KNOBS = "/etc/condor/config.d/98-the-withdrawn-tool.config"
+_REGION = "us-east-2"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """By one command."""
+
+    wall_s: float
+    calls: list[dict[str, Any]]
+
+
+class Typist:
+    """Types both tools' commands on the access point, and takes the time."""
+
+    def __init__(self, on: Stage) -> None:
+        self._on = on
+
+    def ours(self, *words: str) -> Taken:
+        return self._type([OURS, *words], "alice")
+
+    def peer(self, *words: str, **environment: str) -> Taken:
+        return self._type(["env", *(f"{name}={value}" for name, value in environment.items()), PEER, *words], "root")
+
+    def _type(self, command: list[str], user: str) -> Taken:
+        before, began = calls_so_far(self._on), time.perf_counter()
+        self._on.pool.ap.run(command, user=user)
+        wall_s = time.perf_counter() - began
+        return Taken(wall_s, self._on.cloud.calls(before))
+
+
+def main() -> int:
+    with ground() as on:
+        prepare_peer(on)
+        route = on.pool.ap.read(_ROUTE)
+        on.pool.ap.write(_ROUTE, route.replace("AnnexMaxInstances = 20", "AnnexMaxInstances = 2000"))
+        restart_daemon(on, interval_s=3600)
+        typist = Typist(on)
+        peers_create = ("-slots", "1", "-aws-spot-fleet-config-file", "/root/fleet.json", "-yes")
+        good, ratio = compared(
+            "create",
+            lambda n: typist.ours("create", f"ours{n}", "-yes"),
+            lambda n, knobs: typist.peer("-annex-name", f"Peer{n}{len(knobs)}", *peers_create, **knobs),
+            limit=CREATE_LIMIT,
+            more=CALLS_MORE,
+        )
+        good &= compared(
+            "renewal",
+            lambda n: typist.ours("extend", "ours0", "-duration", f"{n + 60}m"),
+            lambda n, knobs: typist.peer("-annex-name", "Peer00", "-duration", f"{n + 2}", **knobs),
+            more=CALLS_MORE,
+        )[0]
+        on.cloud.settings(fill_fraction=1.0, boot_delay_s=100_000.0)  # machines that are listed, and no more
+        machines = 0
+        for many in (100, 1000):
+            typist.ours("create", "crowd", "-instances", str(many - machines), "-yes")
+            machines = many
+            restart_daemon(on, interval_s=3600)  # which looks at all of them
+            good &= compared(
+                f"status of {many} machines",
+                lambda _: typist.ours("status"),
+                lambda _, knobs: typist.peer("-status", **knobs),
+            )[0]
+    print(f"ratio {ratio:.2f}")
+    return 0 if good else 1
+
+
+def compared(
+    what: str,
+    ours: Callable[[int], Taken],
+    peers: Callable[[int, Mapping[str, str]], Taken],
+    *,
+    limit: float = 1.0,
+    more: int = 0,
+) -> tuple[bool, float]:
+    """
+    By turns, so that neither has the quieter machine; medians, and the most calls.
+
+    Args:
+        ours: Types our command, for the round of that number.
+        peers: Types the withdrawn tool's, with these knobs in its environment.
+        limit: Of the peer's wall as it comes.
+        more: Calls that ours may make beside as many as the peer's.
+
+    Returns:
+        Whether it keeps to the limits, and its wall by the peer's.
+    """
+    rounds = [(ours(n), peers(n, {}), peers(n, UNTHROTTLED)) for n in range(ROUNDS)]
+    mine, theirs, unthrottled = (list(each) for each in zip(*rounds, strict=True))
+    walls = [statistics.median(each.wall_s for each in some) for some in (mine, theirs, unthrottled)]
+    most, fewest = max(mine, key=lambda each: len(each.calls)), min(theirs, key=lambda each: len(each.calls))
+    ratio = walls[0] / walls[1]
+    print(f"{what}: {walls[0]:.2f} s against {walls[1]:.2f} s: {ratio:.2f}, limit {limit:g};", end=" ")
+    print(f"{walls[0] / walls[2]:.2f} of the {walls[2]:.2f} s that it takes without its throttle")
+    print(f"  ours: {len(most.calls)} calls: {named(most.calls) or 'none'}")
+    print(f"  its: {len(fewest.calls)} calls: {named(fewest.calls) or 'none'}")
+    return ratio <= limit and len(most.calls) <= len(fewest.calls) + more, ratio
+
+
+def prepare_peer(on: Stage) -> None:
+    """What its -setup would have left: functions, a bucket, keys, and the knobs that name them."""
+    url = on.cloud.url
+    session = boto3.Session(region_name=_REGION, **SIGNED_BY)
+    role = session.client("iam", endpoint_url=url).create_role(RoleName="lease", AssumeRolePolicyDocument="{}")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("lease.py", "def handler(event, context): return {}\n")
+    functions = session.client("lambda", endpoint_url=url)
+    lease = functions.create_function(
+        FunctionName="lease",
+        Runtime="python3.12",
+        Role=role["Role"]["Arn"],
+        Handler="lease.handler",
+        Code={"ZipFile": packed.getvalue()},
+    )["FunctionArn"]
+    image = session.client("ssm", endpoint_url=url).get_parameter(Name="/condor-annex/rehearsal/image")
+    subnet = session.client("ec2", endpoint_url=url).describe_subnets()["Subnets"][0]["SubnetId"]
+    fleet = {
+        "IamFleetRole": "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role",
+        "SpotPrice": "0.5",
+        "AllocationStrategy": "lowestPrice",
+        "TargetCapacity": 1,
+        "LaunchSpecifications": [
+            {"ImageId": image["Parameter"]["Value"], "InstanceType": "c5.large", "SubnetId": subnet}
+        ],
+    }
+    on.pool.ap.write("/root/fleet.json", json.dumps(fleet))
+    for name in ("access", "secret"):
+        on.pool.ap.write(f"/root/{name}", "rehearsal\n", mode=0o600)
+    services = "".join(f"ANNEX_DEFAULT_{service}_URL = {url}\n" for service in ("EC2", "CWE", "LAMBDA", "S3", "CF"))
+    on.pool.ap.write(
+        _PEERS_KNOBS,
+        f"{services}"
+        f"ANNEX_DEFAULT_AWS_REGION = {_REGION}\n"
+        "ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN =\n"
+        "ANNEX_DEFAULT_ACCESS_KEY_FILE = /root/access\n"
+        "ANNEX_DEFAULT_SECRET_KEY_FILE = /root/secret\n"
+        "ANNEX_DEFAULT_S3_BUCKET = condor-annex-rehearsal\n"
+        f"ANNEX_DEFAULT_SFR_LEASE_FUNCTION_ARN = {lease}\n"
+        f"ANNEX_DEFAULT_ODI_LEASE_FUNCTION_ARN = {lease}\n",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
