@@ -1,5 +1,6 @@
 """condor_annex VERB: what operators and users type."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -58,10 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     verb, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["-help"]
     try:
-        return _do(verb, rest)
+        status = _do(verb, rest)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print(f"\ncondor_annex {verb}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever reads has enough, as head does; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _do(verb: str, rest: Sequence[str]) -> int:

@@ -30,6 +30,8 @@ class Once(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
+        if values == "":
+            parser.error(f"{option_string or self.metavar} is empty")
         if option_string and isinstance(parser, Parser):
             if self.dest in parser.said:
                 several = "; it takes several behind it" if self.nargs == "+" else ""

@@ -1,6 +1,8 @@
 """Command lines that make no sense, of every verb: each is told what is wrong with it, and nobody is asked anything."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -79,6 +81,12 @@ def test_an_option_without_its_value_is_refused_by_name(options, refused, verb):
         assert f"{option}" in refused(verb, option)
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "replay"])
+def test_an_option_with_an_empty_value_is_refused_by_name(options, refused, verb):
+    for option, _ in options(verb):
+        assert option in refused(verb, option, "")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_option_that_stands_twice_is_refused_by_name(options, refused, verb):
     for option, (value, other) in options(verb):
@@ -130,6 +138,14 @@ def test_a_name_that_the_withdrawn_tool_cut_is_asked_for_whole(capsys, length):
 )
 def test_what_contradicts_itself_or_is_out_of_range_is_refused(refused, words, named):
     assert named in refused(*words.split())
+
+
+def test_output_that_nobody_reads_any_more_is_no_traceback():
+    program = [sys.executable, "-m", "annex_core.cli.main", "help"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        command.stdout.close()
+        assert command.stderr.read() == b""
+    assert command.returncode == 1
 
 
 def test_an_interrupted_command_says_so_and_no_more(monkeypatch, capsys):
