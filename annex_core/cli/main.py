@@ -59,9 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     verb, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["-help"]
     try:
-        status = _do(verb, rest)
-        sys.stdout.flush()
-        return status
+        try:
+            return _do(verb, rest)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"\ncondor_annex {verb}: interrupted", file=sys.stderr)
         return 130
