@@ -90,6 +90,21 @@ class Held:
         return ReadOnlyCredentials(keys.access, keys.secret, None)
 
 
+def source(named: str, file: Path | None) -> Source:
+    """
+    What AnnexCredentials names, such as `site`, `instance-role` or `profile physics`.
+
+    Args:
+        file: ANNEXD_CREDENTIALS, the site's own; None: what AWS's chain finds.
+    """
+    kind, *name = named.split()
+    if kind == "profile":
+        return Chain(" ".join(name))
+    if kind == "instance-role":
+        return InstanceRole()
+    return SharedFile(str(file)) if file else Chain()
+
+
 def read_key_files(access: Path, secret: Path) -> Keys:
     """
     The two files of HTCondor's EC2 users: one holds the access key, the other the secret, and nothing else.

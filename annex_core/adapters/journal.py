@@ -91,6 +91,7 @@ _STEPS = (
     ) STRICT;
     CREATE INDEX deaths_of ON deaths (annex, at);
     """,
+    "ALTER TABLE annexes ADD COLUMN credentials TEXT NOT NULL DEFAULT 'site';",
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

@@ -14,7 +14,7 @@ from annex_core.model.route import FleetApi, Market
 
 ANNEX = (
     "id, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, max_instances,"
-    " max_hourly_cost, budget, overrides, ending, ending_since, pilot"
+    " max_hourly_cost, budget, overrides, ending, ending_since, pilot, credentials"
 )
 LAUNCH = (
     "token, annex, region, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
@@ -31,7 +31,7 @@ def marks(columns: str) -> str:
 
 def annex_of(row: tuple[Any, ...]) -> Annex:
     id_, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, *rest = row
-    instances, hourly, budget, overrides, ending, ending_since, pilot = rest
+    instances, hourly, budget, overrides, ending, ending_since, pilot, credentials = rest
     return Annex(
         id=id_,
         key=AnnexKey(owner, name),
@@ -47,6 +47,7 @@ def annex_of(row: tuple[Any, ...]) -> Annex:
         ending=Ending(ending) if ending else None,
         ending_since=moment(ending_since) if ending_since else None,
         pilot=bool(pilot),
+        credentials=credentials,
     )
 
 
@@ -70,6 +71,7 @@ def begin_life(db: sqlite3.Cursor, annex: Annex) -> None:
             annex.ending,
             text(annex.ending_since) if annex.ending_since else None,
             annex.pilot,
+            annex.credentials,
         ),
     )
 

@@ -28,6 +28,7 @@ FIELDS = {
     "AnnexInstanceTypes": "instance_types",
     "AnnexBucket": "bucket",
     "AnnexFleetRole": "fleet_role",
+    "AnnexCredentials": "credentials",
     "AnnexEndpoint": "endpoint",
     "AnnexMarket": "market",
     "AnnexFleetApi": "fleet_api",

@@ -17,6 +17,8 @@ import htcondor2
 
 from annex_core.adapters import log as condor_log
 from annex_core.adapters.audit import AuditLog
+from annex_core.adapters.aws_credentials import source
+from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.ec2 import ec2_cloud
@@ -243,14 +245,19 @@ class Daemon:
         kinds = self._catalogue.types(region, names)
         return {name: kind.on_demand for name, kind in kinds.items() if kind.on_demand is not None}
 
-    def _region(self, name: str, endpoint: str | None) -> Region:
+    def _region(self, name: str, endpoint: str | None, credentials: str) -> Region:
+        """
+        Raises:
+            NotPermitted: There is no such profile.
+        """
         aws = AwsRegion(
             name,
             endpoint=endpoint,
-            credentials_file=str(self._chosen.credentials) if self._chosen.credentials else None,
+            credentials=source(credentials, self._chosen.credentials),
             told=self._audit.told,
         )
-        cloud = ec2_cloud(aws)
+        with aws_call("AnnexCredentials"):
+            cloud = ec2_cloud(aws)
         return Region(
             name,
             cloud,

@@ -273,6 +273,7 @@ class Observer:
             instances,
             annexes,
             endpoint=self._regions.endpoint(region),
+            credentials=self._regions.credentials(region),
             access_point=self._access_point,
         )
         log.warning("taking %s into the journal, which did not know them; they end with their lease", ", ".join(ids))

@@ -59,8 +59,8 @@ def asked(reading: Reading, knobs: Knobs, files: Files) -> Asked:
     for key in _KEYS:
         if reading.has(key):
             raise BadRequest(
-                f"-{key}: condor_annexd signs with the AnnexCredentials of the route; for a user's own keys an"
-                " administrator sets it to owner"
+                f"-{key}: condor_annexd signs with the AnnexCredentials of the route, and not yet with a user's"
+                " own keys"
             )
     name = reading.value("annex-name")
     if reading.command or reading.has("status"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
-from annex_core.model.route import FleetApi, Market
+from annex_core.model.route import SITE, FleetApi, Market
 
 
 class Ending(StrEnum):
@@ -44,6 +44,8 @@ class Annex:
     """What a create by hand decided in the route's place: fields of `create` in schemas/request.json."""
     ending: Ending | None = None
     ending_since: datetime | None = None
+    credentials: str = SITE
+    """The route's that it was made with: nobody else may see its machines, or end them."""
     pilot: bool = False
     """Its machines bring their own pilot and join no pool of ours, whatever becomes of its route."""
 

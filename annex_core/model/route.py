@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 EVERYBODY = "*"
+SITE = "site"
+"""The daemon's own credentials."""
 
 
 class Market(StrEnum):
@@ -49,6 +51,8 @@ class Route:
     """ARN of the role that Spot Fleet launches with (IamFleetRole); no other call needs one."""
     endpoint: str | None = None
     """Another endpoint than AWS's own, such as the local cloud's."""
+    credentials: str = SITE
+    """Who signs: SITE, `instance-role` or `profile NAME`."""
     market: Market = Market.SPOT
     allocation_strategy: str = "priceCapacityOptimized"
     fulfil_within: timedelta = timedelta(minutes=10)

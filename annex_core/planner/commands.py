@@ -124,6 +124,7 @@ def begun(
         route=route.name,
         region=its.region,
         endpoint=route.endpoint,
+        credentials=route.credentials,
         started=now,
         lease_ends=ends,
         ends_at_latest=aws_now + its.max_lifetime,

@@ -49,6 +49,7 @@ def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot:
         route=route.name,
         region=route.region,
         endpoint=route.endpoint,
+        credentials=route.credentials,
         started=snapshot.at,
         lease_ends=now + min([*(wished or [route.lifetime]), route.max_lifetime]),
         ends_at_latest=now + route.max_lifetime,

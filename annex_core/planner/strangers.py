@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from annex_core.model import tags
 from annex_core.model.annex import Annex, Launch, LaunchState
 from annex_core.model.names import AnnexKey, annex_id
+from annex_core.model.route import SITE
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import Fleet, Instance
 from annex_core.planner.leases import ends
@@ -82,6 +83,7 @@ def adopt(
     annexes: Mapping[AnnexKey, Annex],
     *,
     endpoint: str | None,
+    credentials: str = SITE,
     access_point: str,
 ) -> tuple[list[Annex], list[Launch]]:
     """
@@ -103,6 +105,7 @@ def adopt(
             route=carried.get(tags.ROUTE, ""),
             region=region,
             endpoint=endpoint,
+            credentials=credentials,
             started=since,
             lease_ends=lease,
             ends_at_latest=tags.moment(carried, tags.ENDS_AT_LATEST) or lease,

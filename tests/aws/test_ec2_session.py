@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from types_boto3_s3 import S3Client
 
+from annex_core.adapters.aws_credentials import source
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.errors import NotPermitted
@@ -71,3 +72,35 @@ def test_nobody_waits_longer_than_the_daemon_can(credentials: str) -> None:
     for client in (region.ec2_reader(), region.ec2_writer(), region.ssm(), region.s3()):
         timeouts = vars(client.meta.config)
         assert (timeouts["connect_timeout"], timeouts["read_timeout"]) == (3, 20)
+
+
+@pytest.fixture
+def physics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own configuration of AWS has a profile, physics; the environment has keys, too."""
+    file = tmp_path / "shared"
+    file.write_text("[physics]\naws_access_key_id = AKIAOFPHYSICS\naws_secret_access_key = hush\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+
+
+@pytest.mark.usefixtures("physics")
+@pytest.mark.parametrize(("named", "expected"), [("site", "AKIAOFTHEFILE"), ("profile physics", "AKIAOFPHYSICS")])
+def test_a_route_s_credentials_sign_and_no_others(credentials: str, named: str, expected: str) -> None:
+    assert signer(AwsRegion("us-east-2", credentials=source(named, Path(credentials))).s3()) == expected
+
+
+@pytest.mark.usefixtures("physics")
+def test_a_profile_that_is_not_there_is_not_permitted_by_name(credentials: str) -> None:
+    region = AwsRegion("us-east-2", credentials=source("profile chemistry", Path(credentials)))
+    with pytest.raises(NotPermitted, match="chemistry"), aws_call("AnnexCredentials"):
+        region.ec2_reader()
+
+
+@pytest.mark.usefixtures("physics")
+def test_an_instance_s_role_is_asked_of_the_instance_alone(credentials: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    region = AwsRegion("us-east-2", credentials=source("instance-role", Path(credentials)))
+    with pytest.raises(NotPermitted), aws_call("PutObject"):
+        signer(region.s3())

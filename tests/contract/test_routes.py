@@ -160,6 +160,8 @@ def test_a_macro_fills_its_field_and_no_other(line: str, field: str, value: obje
         ("AnnexOwners = ,", "user names, or * for everybody"),
         ("AnnexMarket = spot-then-on-demand", "AnnexMarket: 'spot-then-on-demand'"),
         ("AnnexFleetApi = maintain", "AnnexFleetApi: 'maintain'"),
+        ("AnnexCredentials = owner", "AnnexCredentials: 'owner'"),
+        ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
         ("AnnexBucket =", "AnnexBucket is missing; condor_annex setup makes one"),
         ("AnnexFleetRole =", "AnnexFleetRole is missing; condor_annex setup makes one"),
         ("AnnexFallback = other", "AnnexFallback is not supported yet"),

@@ -45,7 +45,7 @@ class Daemon:
         self.orders = OrderBook(self.journal)
         self.hearsay = Hearsay()
         regions = Regions(
-            lambda name, endpoint: Region(
+            lambda name, endpoint, credentials: Region(
                 name,
                 self.elsewhere.get(name, self.cloud),
                 lambda bucket: self.store,
@@ -381,3 +381,16 @@ def test_the_fleet_carries_the_annexs_tags(daemon):
         "htcondor:EndsAtLatest": "2026-11-22T12:00:00Z",
     }
     assert REGION == "us-east-2"
+
+
+def test_an_annex_is_looked_at_by_the_credentials_it_was_made_with_after_a_restart_too(daemon):
+    daemon.routes = {ROUTE.name: replace(ROUTE, credentials="profile old")}
+    daemon.queue.groups = [group()]
+    daemon.cycle()
+    [annex] = daemon.journal.annexes()
+    assert annex.credentials == "profile old"
+    daemon.restart()
+    daemon.routes = {ROUTE.name: replace(ROUTE, credentials="profile new")}
+    daemon.cycle(after=timedelta(minutes=5))
+    assert "lives in us-east-2 by profile old" in daemon.provisioner.standing.snapshot.refused_routes[ROUTE.name]
+    assert [each.credentials for each in daemon.journal.annexes()] == ["profile old"]
