@@ -35,6 +35,7 @@ SIGNED_BY = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehears
 _ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
 _PEERS_KNOBS = "/etc/condor/config.d/98-the-withdrawn-tool.config"
 _REGION = "us-east-2"
+_HOME = "/home/alice"
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ class Typist:
         self._on = on
 
     def ours(self, *words: str) -> Taken:
-        return self._type([OURS, *words], "alice")
+        return self._type([OURS, *words])
 
     def peer(self, *words: str, **environment: str) -> Taken:
-        return self._type(["env", *(f"{name}={value}" for name, value in environment.items()), PEER, *words], "root")
+        knobs = {"_CONDOR_SEC_PASSWORD_FILE": f"{_HOME}/password", **environment}
+        return self._type(["env", *(f"{name}={value}" for name, value in knobs.items()), PEER, *words])
 
-    def _type(self, command: list[str], user: str) -> Taken:
+    def _type(self, command: list[str]) -> Taken:
         before, began = calls_so_far(self._on), time.perf_counter()
-        self._on.pool.ap.run(command, user=user)
+        self._on.pool.ap.run(command, user="alice")
         wall_s = time.perf_counter() - began
         return Taken(wall_s, self._on.cloud.calls(before))
 
@@ -71,7 +73,7 @@ def main() -> int:
         on.pool.ap.write(_ROUTE, route.replace("AnnexMaxInstances = 20", "AnnexMaxInstances = 2000"))
         restart_daemon(on, interval_s=3600)
         typist = Typist(on)
-        peers_create = ("-slots", "1", "-aws-spot-fleet-config-file", "/root/fleet.json", "-yes")
+        peers_create = ("-slots", "1", "-aws-spot-fleet-config-file", f"{_HOME}/fleet.json", "-yes")
         good, ratio = compared(
             "create",
             lambda n: typist.ours("create", f"ours{n}", "-yes"),
@@ -159,17 +161,18 @@ def prepare_peer(on: Stage) -> None:
             {"ImageId": image["Parameter"]["Value"], "InstanceType": "c5.large", "SubnetId": subnet}
         ],
     }
-    on.pool.ap.write("/root/fleet.json", json.dumps(fleet))
-    for name in ("access", "secret"):
-        on.pool.ap.write(f"/root/{name}", "rehearsal\n", mode=0o600)
+    on.pool.ap.write(f"{_HOME}/fleet.json", json.dumps(fleet), user="alice")
+    on.pool.ap.write(f"{_HOME}/.condor/AnnexLog", "", user="alice")
+    for name in ("access", "secret", "password"):
+        on.pool.ap.write(f"{_HOME}/{name}", "rehearsal\n", user="alice", mode=0o600)
     services = "".join(f"ANNEX_DEFAULT_{service}_URL = {url}\n" for service in ("EC2", "CWE", "LAMBDA", "S3", "CF"))
     on.pool.ap.write(
         _PEERS_KNOBS,
         f"{services}"
         f"ANNEX_DEFAULT_AWS_REGION = {_REGION}\n"
         "ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN =\n"
-        "ANNEX_DEFAULT_ACCESS_KEY_FILE = /root/access\n"
-        "ANNEX_DEFAULT_SECRET_KEY_FILE = /root/secret\n"
+        f"ANNEX_DEFAULT_ACCESS_KEY_FILE = {_HOME}/access\n"
+        f"ANNEX_DEFAULT_SECRET_KEY_FILE = {_HOME}/secret\n"
         "ANNEX_DEFAULT_S3_BUCKET = condor-annex-rehearsal\n"
         f"ANNEX_DEFAULT_SFR_LEASE_FUNCTION_ARN = {lease}\n"
         f"ANNEX_DEFAULT_ODI_LEASE_FUNCTION_ARN = {lease}\n",

@@ -79,6 +79,11 @@ class FirstLook:
         if before is None:
             self._wake()
 
+    def under_way(self, routes: Iterable[Route]) -> frozenset[str]:
+        """The names of those that nothing is known of yet."""
+        with self._lock:
+            return frozenset(route.name for route in routes if route.name not in self._looks)
+
     def unready(self, routes: Iterable[Route]) -> dict[str, str]:
         """Why nothing may be launched by a route, by its name."""
         with self._lock:

@@ -125,7 +125,13 @@ class Provisioner:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
         with self._lock:
             failed = dict(self._failures)
-        snapshot = replace(snapshot, failures=failed, unready=self._first_look.unready(recipes.routes.values()))
+        routes = recipes.routes.values()
+        snapshot = replace(
+            snapshot,
+            failures=failed,
+            unready=self._first_look.unready(routes),
+            unseen_routes=self._first_look.under_way(routes),
+        )
         decided = plan(snapshot)
         self._act(decided.actions, snapshot, unseen)
         for region, gone in self._deaths.unexplained(snapshot).items():

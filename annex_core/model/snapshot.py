@@ -1,6 +1,7 @@
 """All that one decision is made of: taken once, never changed."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -67,6 +68,8 @@ class Snapshot:
     """Why nothing may be launched in a region now, by region."""
     unready: Mapping[str, str] = field(default_factory=dict)
     """Why nothing may be launched by a route yet, by its name."""
+    unseen_routes: AbstractSet[str] = frozenset()
+    """Of those the ones whose first look is under way, and takes seconds."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Of launches, before a fleet was asked for, by annex id."""
     signs: Mapping[str, Signs] = field(default_factory=dict)

@@ -80,6 +80,7 @@ def quote(annex: Annex, order: Order, snapshot: Snapshot) -> Quote:
             for each in snapshot.launches
         ],
         failures={},
+        unready={name: why for name, why in snapshot.unready.items() if name not in snapshot.unseen_routes},
         freezes=[each for each in snapshot.freezes if not (each.after_end and each.holds(annex.key, annex.project))],
     )
     growth = grow(annex, route, (), held, imagined, Matcher(domain=snapshot.domain))

@@ -448,6 +448,14 @@ def test_a_create_while_aws_has_not_answered_the_last_one_waits_for_its_turn(des
         desk_with_blue.ask("create", name="blue")
 
 
+def test_a_create_while_its_route_is_first_looked_at_is_ordered_and_one_that_can_not_launch_refuses_it(desk):
+    desk.seen = replace(desk.seen, unready={ROUTE.name: "no address is free"}, unseen_routes=frozenset({ROUTE.name}))
+    desk.ask("create", name="blue")
+    desk.seen = replace(desk.seen, unseen_routes=frozenset())
+    with pytest.raises(Refused, match="no address is free"):
+        desk.ask("create", name="red")
+
+
 def test_of_creates_at_once_for_one_name_each_is_quoted_beside_the_others(desk):
     """One annex, an order for each that the cap has room for, and a refusal for each of the rest."""
     outcomes = []
