@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,8 @@ _ATTRIBUTES = [
     "EC2InstanceType",
     "DynamicSlot",
     "AnnexDraining",
+    "Activity",
+    "EnteredCurrentActivity",
     *_RESOURCES,
     *(f"TotalSlot{each}" for each in _RESOURCES),
 ]
@@ -75,6 +78,7 @@ def _slot(ad: Mapping[str, Any], taken: Mapping[str, int]) -> Slot:
         free_gpus=free["GPUs"],
         price=_price(ad.get("AnnexHourlyPrice")),
         claimed=ad.get("DynamicSlot") is True,
+        busy_since=_busy_since(ad),
         draining=ad.get("AnnexDraining") is True,
     )
 
@@ -90,3 +94,10 @@ def _whole(value: object) -> int:
 
 def _price(value: object) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, int | float) else None
+
+
+def _busy_since(ad: Mapping[str, Any]) -> datetime | None:
+    since = ad.get("EnteredCurrentActivity")
+    if ad.get("Activity") != "Busy" or ad.get("DynamicSlot") is not True or not isinstance(since, int):
+        return None
+    return datetime.fromtimestamp(since, UTC)

@@ -98,6 +98,8 @@ class Slot:
     claimed: bool = False
     """For one job at a time, and its *free* resources are that job's; there may be news of it that is on its way."""
 
+    busy_since: datetime | None = None
+    """Since when it has been at the job that it runs now, by the machine's clock; None where it runs none."""
     draining: bool = False
     """It says that it takes no new job."""
 

@@ -16,7 +16,7 @@ from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import Shortfall
 from annex_core.planner.sizing import Choice, Misfit, Need, choices, place
-from annex_core.planner.worth import TOO_SHORT, boot, soon, worth
+from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
 GROUPS_A_STEP = 16
@@ -91,6 +91,8 @@ class Step:
         """How many machines the jobs are worth in each way: none where they will have run before one has booted."""
         annex, snapshot, gib = self._annex, self._snapshot, self._route.volume_gib
         counts, boot_takes = snapshot.counts.get(annex.key, JobCounts()), boot(snapshot)
+        if refuted(counts, self.held, snapshot.slots or (), snapshot.at, boot_takes=boot_takes):
+            return [(way, way.machines(need.jobs)) for way in ways]
         slots = soon(need.group, self.held, counts, self.types, self._matcher, boot_takes=boot_takes, volume_gib=gib)
         return [
             (way, worth(way.machines(need.jobs), need, way.jobs_each, boot_takes=boot_takes, slots=slots))

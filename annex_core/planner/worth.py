@@ -1,11 +1,12 @@
 """No machine whose boot outlasts the work there is for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.snapshot import Snapshot
+from annex_core.model.supply import Slot
 from annex_core.planner.holdings import Holding
 from annex_core.planner.matching import Matcher
 from annex_core.planner.sizing import Need, jobs_per_machine
@@ -26,6 +27,18 @@ def boot(snapshot: Snapshot) -> timedelta:
     return max(sum((took for _, took in latest), timedelta(0)) / len(latest), timedelta(0))
 
 
+def refuted(counts: JobCounts, held: Holding, slots: Sequence[Slot], now: datetime, *, boot_takes: timedelta) -> bool:
+    """
+    Whether history was wrong about the annex's jobs.
+
+    All that run were expected to be over within a boot's time, and one has been at it for longer.
+    """
+    if not _quick(counts, boot_takes):
+        return False
+    ids = {known.id for known in held.instances}
+    return any(each.instance in ids and each.busy_since and now - each.busy_since > boot_takes for each in slots)
+
+
 def soon(
     group: JobGroup,
     held: Holding,
@@ -41,13 +54,17 @@ def soon(
 
     Machines that have joined count only where all that runs on them is known to be over by then.
     """
-    running = counts.running_for
-    quick = counts.running == 0 or (running is not None and running.sure and running.mean <= boot_takes)
+    quick = counts.running == 0 or _quick(counts, boot_takes)
     machines: list[tuple[tuple[str, ...], int]] = [
         ((known.type,), 1) for known in held.instances if quick or known.joined is None
     ]
     machines += [(launch.types, count) for launch, count in held.outstanding]
     return sum(_slots(group, names, types, matcher, volume_gib) * count for names, count in machines)
+
+
+def _quick(counts: JobCounts, boot_takes: timedelta) -> bool:
+    running = counts.running_for
+    return running is not None and running.sure and running.mean <= boot_takes
 
 
 def _slots(

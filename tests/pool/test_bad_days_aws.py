@@ -78,14 +78,13 @@ def test_a_fleet_that_fills_one_of_four_loses_its_open_requests_and_the_jobs_run
         AnnexIdleTimeout="60s",
     )
     annexes.control.settings(fill_fraction=0.25)
+    since = annexes.calls_so_far()
     cluster = annexes.submit("partly", jobs=8, seconds=1000)
-    annexes.wait_running(cluster, 2)
-    (first,) = annexes.fleets("partly")
-    assert annexes.open_requests(first) == 3
-    pool.wait_for(lambda: not annexes.open_requests(first), "the end of the open requests")
+    pool.wait_for(lambda: annexes.calls("CancelSpotInstanceRequests", since), "the end of the open requests")
     annexes.control.settings(fill_fraction=1)
     annexes.wait_running(cluster, 8)
-    assert (len(annexes.alive("partly")), len(annexes.brought(first))) == (4, 1)
+    first = min(annexes.fleets("partly"), key=lambda fleet: fleet["CreateTime"])
+    assert (len(annexes.alive("partly")), len(annexes.brought(first)), annexes.open_requests(first)) == (4, 1, 0)
 
 
 def test_a_region_that_does_not_answer_loses_no_machine_and_gets_no_request_and_the_user_reads_it(

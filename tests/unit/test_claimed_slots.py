@@ -102,3 +102,19 @@ def test_the_collector_is_asked_for_partitionable_slots_and_those_claimed_out_of
     found = classad2.ClassAd(ad)
     found["Asked"] = classad2.ExprTree(slots._WANTED)
     assert found.eval("Asked") is asked
+
+
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        ({"Activity": "Busy", "EnteredCurrentActivity": 1763713800, "DynamicSlot": True}, "2025-11-21T08:30:00+00:00"),
+        ({"Activity": "Idle", "EnteredCurrentActivity": 1763713800, "DynamicSlot": True}, None),
+        ({"Activity": "Busy", "EnteredCurrentActivity": 1763713800, "PartitionableSlot": True}, None),
+        ({"Activity": "Busy", "DynamicSlot": True}, None),
+    ],
+    ids=["at a job", "between jobs", "the machine", "it does not say"],
+)
+def test_since_when_a_slot_is_at_its_job(said, since):
+    ad = {"Name": "slot1_1@i-1", "AuthenticatedIdentity": "annex-alice.blue@pool", "AnnexName": "blue", **said}
+    (found,) = slots.read([ad])
+    assert (found.busy_since and found.busy_since.isoformat()) == since

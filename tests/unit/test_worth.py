@@ -73,3 +73,15 @@ def test_a_boot_takes_as_long_as_the_latest_machines_took() -> None:
     )
     seen = living([lasting(600, 12)], at=RegionView(), known=joined, routes={FULL.name: FULL})
     assert asked(seen) == 12 * 600 // (1800 * 2)
+
+
+def test_a_job_that_outlasts_what_history_told_of_it_ends_the_trust_in_that_history() -> None:
+    quick = Runtime(timedelta(seconds=10), timedelta(seconds=1), 50)
+
+    def asked_with_a_job_that_runs_for(minutes: float) -> int:
+        seen = with_one_machine(lasting(10, 20), JobCounts(idle=20, running=2, running_for=quick))
+        busy = slot(name="slot1_1@i-1", free_cpus=0, claimed=True, busy_since=NOW - timedelta(minutes=minutes))
+        return asked(replace(seen, slots=(*(seen.slots or ()), busy)))
+
+    assert asked_with_a_job_that_runs_for(2) == 0
+    assert asked_with_a_job_that_runs_for(4) == 10
