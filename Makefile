@@ -23,9 +23,9 @@ shell: $(VENV)/ready ## the demo's pool and cloud to play in, as an ordinary use
 	@$(REHEARSAL) shell
 
 test: lint ## everything, unit to pool
-	@$(MAKE) --no-print-directory -j3 test-core test-bad-days test-pool
+	@$(MAKE) --no-print-directory -j2 test-core test-pool test-bad-days
 
-# Side by side, for a pool is mostly waited for; sed passes on whole lines.
+# Two at a time, for a pool is mostly waited for; three pools or more are too much for two cores. sed passes on whole lines.
 test-core: $(VENV)/ready iam-simulator
 	@$(BIN)/pytest tests/unit tests/contract tests/aws | sed -u ''
 
