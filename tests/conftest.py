@@ -1,6 +1,6 @@
 """
-For all tests: every call to AWS that our code makes stands in the table that its IAM policies are made of, and a Ctrl-C
-ends them as it ends any program.
+For all tests: every call to AWS that our code makes stands in the table that its IAM policies are made of, and every
+call in the table is made while the tests without a pool run; and a Ctrl-C ends them as it ends any program.
 """
 
 import sys
@@ -19,7 +19,10 @@ from rehearsal import sandbox
 
 _OURS = str(Path(annex_core.__file__).parent)
 _TESTS = str(Path(__file__).parent)
+_WITHOUT_A_POOL = {"unit", "contract", "aws"}
 _unknown: set[str] = set()
+_made: set[str] = set()
+"""By our code, in this process."""
 _interrupts: list[BaseException] = []
 
 
@@ -35,8 +38,8 @@ def _by_our_code() -> bool:
 
 def _look_up(model: OperationModel, **_: Any) -> None:
     call = f"{model.service_model.service_name}:{model.name}"
-    if call not in CALLS and _by_our_code():
-        _unknown.add(call)
+    if call not in _made and _by_our_code():
+        (_made if call in CALLS else _unknown).add(call)
 
 
 # Sessions register these when they are made; the event comes with a presigned URL, too.
@@ -63,3 +66,15 @@ def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> N
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _interrupts:
         session.exitstatus = 130
+    elif session.exitstatus == pytest.ExitCode.OK and _all_without_a_pool(session.config) and (unused := CALLS - _made):
+        sys.stderr.write(f"\nannex_core/account/rights.py has calls that no test makes: {sorted(unused)}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _all_without_a_pool(config: pytest.Config) -> bool:
+    """Whether this run has every test by which a call of ours is made."""
+    parts = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "collectonly")
+    if any(getattr(config.option, name, None) for name in parts):
+        return False
+    asked = {Path(config.invocation_params.dir, argument).resolve() for argument in config.args}
+    return {Path(_TESTS, folder) for folder in _WITHOUT_A_POOL} <= asked or Path(_TESTS) in asked

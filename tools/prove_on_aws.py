@@ -21,7 +21,8 @@ from annex_core.account.components import fleet_role_name
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
-from annex_core.cli.asking_aws import agreed, aws_region, parser, who_asks
+from annex_core.cli.asking_aws import aws_region, parser, who_asks
+from annex_core.cli.consent import agreed
 from annex_core.errors import AnnexError, Refused
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import FleetApi, Market

@@ -152,3 +152,38 @@ def test_on_demand_machines_need_none_of_the_spot_market(look: Look, client: Cal
     for role in ("AWSServiceRoleForEC2Spot", "AWSServiceRoleForEC2SpotFleet"):
         client("iam").delete_service_linked_role(RoleName=role)
     assert bad(look(market=Market.ON_DEMAND)) == []
+
+
+class WithAnEncryptedImage(AwsRegion):
+    """moto knows no encrypted image and no key of a snapshot: they are laid over its answers."""
+
+    def __init__(self, local_cloud: LocalCloud, snapshot: str, key: str) -> None:
+        super().__init__(REGION, endpoint=local_cloud.url)
+        self._over = {"SnapshotId": snapshot, "Encrypted": True}
+        self._key = key
+
+    def ec2_reader(self) -> EC2Client:
+        reader = super().ec2_reader()
+        reader.meta.events.register("after-call.ec2.DescribeImages", self._image)
+        reader.meta.events.register("after-call.ec2.DescribeSnapshots", self._snapshot)
+        return reader
+
+    def _image(self, parsed: Any, **_: Any) -> None:
+        for image in parsed["Images"]:
+            for disk in image["BlockDeviceMappings"]:
+                disk["Ebs"] |= self._over
+
+    def _snapshot(self, parsed: Any, **_: Any) -> None:
+        for snapshot in parsed["Snapshots"]:
+            snapshot["KmsKeyId"] = self._key
+
+
+@pytest.mark.usefixtures("look")
+def test_the_key_of_an_encrypted_image_needs_grants_too(
+    local_cloud: LocalCloud, route: Route, ec2: EC2Client, client: Callable[[str], Any]
+) -> None:
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    volume = ec2.create_volume(AvailabilityZone="us-east-2a", Size=8)["VolumeId"]
+    region = WithAnEncryptedImage(local_cloud, ec2.create_snapshot(VolumeId=volume)["SnapshotId"], key)
+    found = bad(Preflight(region, ec2_cloud(region), Pool("pool", "ap")).findings(route, NOW))
+    assert [f"--key-id {key}" in each.cure for each in found] == [True, True]
