@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from annex_core.account.checks import Finding
 from annex_core.account.components import COMPONENTS
 from annex_core.account.without_setup import gives_up, without_setup
+from annex_core.adapters.aws_credentials import source
+from annex_core.adapters.aws_errors import aws_call
+from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.ec2 import ec2_cloud
 from annex_core.adapters.preflight import Pool, Preflight
@@ -14,7 +17,7 @@ from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.settings import pool_name
 from annex_core.cli.asking_aws import Ground
 from annex_core.errors import AnnexError, NotPermitted, Refused
-from annex_core.model.route import Route
+from annex_core.model.route import SITE, Route
 
 
 def routes_here() -> list[Route]:
@@ -26,16 +29,23 @@ def routes_here() -> list[Route]:
         return []
 
 
-def look_at(route: Route, ground: Ground) -> Iterator[Finding]:
+def look_at(route: Route, ground: Ground, *, by_its_own: bool) -> Iterator[Finding]:
     """
+    Args:
+        by_its_own: Sign with the route's AnnexCredentials, for nobody has said with whose.
+
     Raises:
         Unavailable: AWS doesn't answer.
     """
     if without_setup(route):
         yield from gives_up(route, ground.place)
-    pool = pool_name()
+    pool, aws = pool_name(), ground.aws
+    if by_its_own and route.credentials != SITE:
+        aws = AwsRegion(route.region, endpoint=aws.endpoint, credentials=source(route.credentials, None))
     try:
-        yield from Preflight(ground.aws, ec2_cloud(ground.aws), Pool(pool, pool)).findings(route, datetime.now(UTC))
+        with aws_call("AnnexCredentials"):
+            cloud = ec2_cloud(aws)
+        yield from Preflight(aws, cloud, Pool(pool, pool)).findings(route, datetime.now(UTC))
     except (Refused, NotPermitted) as error:
         cure = f"condor_annex config -route {route.name}, which says where each setting stands"
         yield Finding(f"route {route.name}", False, str(error), cure)

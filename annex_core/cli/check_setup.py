@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
             if region not in bare:
                 good &= _show_all(look(ground))
             for route in routes[region]:
-                good &= _show_all(look_at(route, ground))
+                good &= _show_all(look_at(route, ground, by_its_own=not (wanted.profile or wanted.credentials)))
     except AnnexError as error:
         print(f"condor_annex check-setup: {error}", file=sys.stderr)
         return 1

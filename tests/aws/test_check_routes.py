@@ -110,6 +110,19 @@ def test_no_admin_mode_that_waits_for_a_reaper_is_a_fault(configure: Configure, 
     assert "or set AnnexReaper = False in the route" in text
 
 
+def test_a_route_is_looked_at_by_its_own_credentials_unless_others_are_named(
+    configure: Configure, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    shared.write_text("[physics]\naws_access_key_id = AKIAOFPHYSICS\naws_secret_access_key = very-hush\n")
+    configure(SET_UP + "  AnnexCredentials = profile physics\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    status, text = run("check-setup")
+    assert (status, "BAD  route blue: AnnexCredentials: " in text, "(physics)" in text) == (1, True, True)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    assert "by a dry run" in run("check-setup")[1]
+
+
 def test_where_there_is_a_bucket_a_missing_set_up_is_a_fault(configure: Configure, run: Run) -> None:
     configure("  AnnexBucket = condor-annex-x\n" + NO_ADMIN)
     status, text = run("check-setup")
