@@ -43,6 +43,7 @@ def wanted(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return argparse.Namespace(
         region="us-east-2",
         profile="default",
+        credentials=[],
         endpoint=local_cloud.url,
         subnets=None,
         role=ROLE,
