@@ -76,7 +76,9 @@ def dry_run(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -
     """
     with aws_call("RunInstances"):
         try:
-            ec2.run_instances(**requests.run_instances(request, root), DryRun=True)
+            parameters = requests.run_instances(request, root)
+            parameters.pop("UserData", None)
+            ec2.run_instances(**parameters, DryRun=True)
         except ClientError as answer:
             if code_of(answer) != "DryRunOperation":
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Preflight:
         request = LaunchRequest(
             api=FleetApi.RUN_INSTANCES,
             market=route.market,
-            client_token="",
+            client_token=uuid.uuid4().hex,
             template=TemplateRequest(
                 name="",
                 client_token="",

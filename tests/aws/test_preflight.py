@@ -58,6 +58,14 @@ def test_nothing_is_wrong_in_an_account_that_is_ready(look: Look, ec2: EC2Client
     assert "by a dry run" in says
 
 
+def test_each_dry_run_is_a_launch_of_its_own(look: Look, control: Any) -> None:
+    for _ in range(2):
+        look()
+    tokens = [call["token"] for call in control("GET", "/calls") if call["action"] == "RunInstances"]
+    assert len({*tokens}) == 2
+    assert all(tokens)
+
+
 def test_a_quota_of_nothing_stops_the_launch_and_the_cure_raises_it(look: Look, control: Any) -> None:
     control("PUT", "/settings", {"vcpu_quota": 0})
     [found] = bad(look())
