@@ -22,14 +22,14 @@ demo: $(VENV)/ready ## the main job: two users, three annexes, sixty jobs, and n
 shell: $(VENV)/ready ## the demo's pool and cloud to play in, as an ordinary user; leaving it cleans up
 	@$(REHEARSAL) shell
 
-test: lint ## everything, unit to pool
+test: lint iam-simulator ## everything, unit to pool
 	@$(MAKE) --no-print-directory -j2 test-core test-pool test-bad-days
 
 # Two at a time, for a pool is mostly waited for; three pools or more are too much for two cores. sed passes on whole lines.
-test-core: $(VENV)/ready iam-simulator
+test-core: $(VENV)/ready
 	@$(BIN)/pytest tests/unit tests/contract tests/aws | sed -u ''
 
-# Without it the tests of IAM's policies are skipped, and say so.
+# Without it the tests of IAM's policies are skipped, and say so. Before the tests side by side: dpkg has one lock.
 iam-simulator: $(VENV)/ready
 	@command -v npm >/dev/null || [ "$$(id -u)" != 0 ] || { \
 	  echo "installing npm from Debian (a minute or two)"; \
