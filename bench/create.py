@@ -8,15 +8,20 @@ pause stands beside it. The ratio of a create's wall is printed last.
 
 import io
 import json
+import re
 import statistics
 import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import boto3
+import urllib3
 
 from bench.calls import named
 from bench.ground import calls_so_far, ground, restart_daemon
@@ -34,8 +39,10 @@ SIGNED_BY = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehears
 
 _ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
 _PEERS_KNOBS = "/etc/condor/config.d/98-the-withdrawn-tool.config"
+_WRONG = re.compile(r"found wrong collector \(\S+ vs (\w+)\)")
 _REGION = "us-east-2"
 _HOME = "/home/alice"
+_BUCKET = "condor-annex-rehearsal"
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Taken:
 
     wall_s: float
     calls: list[dict[str, Any]]
+    said: str
 
 
 class Typist:
@@ -52,38 +60,90 @@ class Typist:
     def __init__(self, on: Stage) -> None:
         self._on = on
 
-    def ours(self, *words: str) -> Taken:
-        return self._type([OURS, *words])
+    def ours(self, *words: str, until: str | None = None) -> Taken:
+        """
+        Args:
+            until: The call to AWS that follows the command's end, if one does.
+        """
+        return self._type([OURS, *words], until)
 
     def peer(self, *words: str, **environment: str) -> Taken:
-        knobs = {"_CONDOR_SEC_PASSWORD_FILE": f"{_HOME}/password", **environment}
-        return self._type(["env", *(f"{name}={value}" for name, value in knobs.items()), PEER, *words])
+        """As a user whose pool password and collector are of the kind that it wants."""
+        knobs = {
+            "_CONDOR_SEC_PASSWORD_FILE": f"{_HOME}/password",
+            "_CONDOR_COLLECTOR_HOST": self._on.pool.knob("ANNEX_COLLECTOR_HOST"),
+            **environment,
+        }
+        return self._type(["env", *(f"{name}={value}" for name, value in knobs.items()), PEER, *Functions.urls, *words])
 
-    def _type(self, command: list[str]) -> Taken:
-        before, began = calls_so_far(self._on), time.perf_counter()
-        self._on.pool.ap.run(command, user="alice")
+    def learn_collector(self, *words: str) -> None:
+        """Its function in AWS has to name the collector: a refused create says which one it is."""
+        said = self.peer(*words).said
+        if not (found := _WRONG.search(said)):
+            raise SystemExit(f"{PEER} doesn't say which collector it means:\n{said}")
+        Functions.collector = found[1]
+
+    def _type(self, command: list[str], until: str | None = None) -> Taken:
+        before, invoked, began = calls_so_far(self._on), Functions.invoked, time.perf_counter()
+        done = self._on.pool.ap.run(command, user="alice", check=False)  # the withdrawn tool's status tells nothing
         wall_s = time.perf_counter() - began
-        return Taken(wall_s, self._on.cloud.calls(before))
+        if until:
+            self._on.pool.wait_for(lambda: until in {call["action"] for call in self._on.cloud.calls(before)}, until)
+        invocations = [{"action": "Invoke"}] * (Functions.invoked - invoked)
+        return Taken(wall_s, [*self._on.cloud.calls(before), *invocations], done.stdout + done.stderr)
+
+
+class Functions(BaseHTTPRequestHandler):
+    """Lambda, which the local cloud can describe but not run: the check of its collector, and nothing else is run."""
+
+    cloud: ClassVar[str]
+    collector: ClassVar[str] = "unknown"
+    urls: ClassVar[list[str]] = []
+    """The withdrawn tool's options: its knobs give way to the region's own addresses."""
+    invoked: ClassVar[int] = 0
+
+    def do_GET(self) -> None:
+        answer = urllib3.request("GET", f"{self.cloud}{self.path}", headers=dict(self.headers), retries=False)
+        self._answer(answer.status, answer.data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        Functions.invoked += 1
+        self._answer(200, json.dumps({"success": "1", "result": self.collector}).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its base's word
+        pass
 
 
 def main() -> int:
     with ground() as on:
         prepare_peer(on)
+        create = ("-slots", "1", "-aws-spot-fleet-config-file", f"{_HOME}/fleet.json", "-yes")
         route = on.pool.ap.read(_ROUTE)
         on.pool.ap.write(_ROUTE, route.replace("AnnexMaxInstances = 20", "AnnexMaxInstances = 2000"))
         restart_daemon(on, interval_s=3600)
         typist = Typist(on)
-        peers_create = ("-slots", "1", "-aws-spot-fleet-config-file", f"{_HOME}/fleet.json", "-yes")
+        typist.learn_collector("-annex-name", "Peer", *create)
+        made = typist.peer("-annex-name", "Peer", *create).said
+        if "Annex started" not in made:
+            raise SystemExit(f"{PEER} makes no annex:\n{made}")
         good, ratio = compared(
             "create",
             lambda n: typist.ours("create", f"ours{n}", "-yes"),
-            lambda n, knobs: typist.peer("-annex-name", f"Peer{n}{len(knobs)}", *peers_create, **knobs),
+            lambda n, knobs: typist.peer("-annex-name", f"Peer{n}{len(knobs)}", *create, **knobs),
             limit=CREATE_LIMIT,
             more=CALLS_MORE,
         )
         good &= compared(
             "renewal",
-            lambda n: typist.ours("extend", "ours0", "-duration", f"{n + 60}m"),
+            lambda n: typist.ours("extend", "ours0", "-duration", f"{n + 60}m", until="CreateTags"),
             lambda n, knobs: typist.peer("-annex-name", "Peer00", "-duration", f"{n + 2}", **knobs),
             more=CALLS_MORE,
         )[0]
@@ -137,13 +197,15 @@ def compared(
 def prepare_peer(on: Stage) -> None:
     """What its -setup would have left: functions, a bucket, keys, and the knobs that name them."""
     url = on.cloud.url
+    Functions.cloud = url
+    functions = ThreadingHTTPServer((urlsplit(url).hostname or "", 0), Functions)
+    Thread(target=functions.serve_forever, daemon=True).start()
     session = boto3.Session(region_name=_REGION, **SIGNED_BY)
     role = session.client("iam", endpoint_url=url).create_role(RoleName="lease", AssumeRolePolicyDocument="{}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("lease.py", "def handler(event, context): return {}\n")
-    functions = session.client("lambda", endpoint_url=url)
-    lease = functions.create_function(
+    lease = session.client("lambda", endpoint_url=url).create_function(
         FunctionName="lease",
         Runtime="python3.12",
         Role=role["Role"]["Arn"],
@@ -165,15 +227,21 @@ def prepare_peer(on: Stage) -> None:
     on.pool.ap.write(f"{_HOME}/.condor/AnnexLog", "", user="alice")
     for name in ("access", "secret", "password"):
         on.pool.ap.write(f"{_HOME}/{name}", "rehearsal\n", user="alice", mode=0o600)
-    services = "".join(f"ANNEX_DEFAULT_{service}_URL = {url}\n" for service in ("EC2", "CWE", "LAMBDA", "S3", "CF"))
+    ports = dict.fromkeys(("ec2", "events", "s3"), urlsplit(url).port) | {"lambda": functions.server_port}
+    # It takes the region to sign for from the name, and puts the bucket's before it; on this access point alone they
+    # are the local cloud's.
+    names = [f"{service}.{_REGION}.amazonaws.com" for service in ports]
+    hosts = on.pool.ap.read("/etc/hosts")
+    on.pool.ap.write("/etc/hosts", f"{hosts}{urlsplit(url).hostname} {' '.join([*names, f'{_BUCKET}.{names[2]}'])}\n")
+    for (service, port), name in zip(ports.items(), names, strict=True):
+        Functions.urls += [f"-aws-{service}-url", f"http://{name}:{port}"]
     on.pool.ap.write(
         _PEERS_KNOBS,
-        f"{services}"
-        f"ANNEX_DEFAULT_AWS_REGION = {_REGION}\n"
-        "ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN =\n"
+        "ANNEX_DEFAULT_AWS_REGION =\n"
+        f"ANNEX_DEFAULT_CONNECTIVITY_FUNCTION_ARN = {lease}\n"
         f"ANNEX_DEFAULT_ACCESS_KEY_FILE = {_HOME}/access\n"
         f"ANNEX_DEFAULT_SECRET_KEY_FILE = {_HOME}/secret\n"
-        "ANNEX_DEFAULT_S3_BUCKET = condor-annex-rehearsal\n"
+        f"ANNEX_DEFAULT_S3_BUCKET = {_BUCKET}\n"
         f"ANNEX_DEFAULT_SFR_LEASE_FUNCTION_ARN = {lease}\n"
         f"ANNEX_DEFAULT_ODI_LEASE_FUNCTION_ARN = {lease}\n",
     )
