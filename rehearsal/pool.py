@@ -73,6 +73,8 @@ ANNEXD_INTERVAL = 5
 JOB_ROUTER_POLLING_PERIOD = 2
 ANNEX_NEGOTIATOR.NEGOTIATOR_INTERVAL = 3
 ANNEX_NEGOTIATOR.NEGOTIATOR_CYCLE_DELAY = 1
+# Tests' jobs look alike, and last a second here and an hour there: what one test teaches would mislead the next.
+ANNEXD_LEARN_RUN_TIMES = False
 """
 
 

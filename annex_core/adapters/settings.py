@@ -33,6 +33,7 @@ KNOBS: Mapping[str, str | None] = {
     "ANNEX_COLLECTOR_HOST": None,
     "ANNEX_ADMINISTRATORS": None,
     "ANNEX_DEFAULT_ROUTE": None,
+    "ANNEXD_LEARN_RUN_TIMES": "True",
 }
 """What stands in for each knob that is not set; None: nothing does."""
 
@@ -83,6 +84,8 @@ class Settings:
     """Of the access point's own HTCondor, which machines of stock images install; None where it can't be told."""
     default_route: str
     """ANNEX_DEFAULT_ROUTE: the route of annexes that are created by hand; empty where it is not set."""
+    learn_run_times: bool
+    """ANNEXD_LEARN_RUN_TIMES: go by the schedd's history in how many machines are worth their boot."""
     log: LogSettings
     audit: LogSettings
 
@@ -113,6 +116,7 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
         administrators=knobs.words("ANNEX_ADMINISTRATORS") | {"root", "condor"},
         version=htcondor_version(configuration),
         default_route=knobs.text("ANNEX_DEFAULT_ROUTE", ""),
+        learn_run_times=knobs.boolean("ANNEXD_LEARN_RUN_TIMES", "True"),
         log=LogSettings(
             file=knobs.path("ANNEXD_LOG", knobs.under("LOG", "AnnexdLog")),
             max_bytes=knobs.size("MAX_ANNEXD_LOG", "10 Mb"),
@@ -210,6 +214,12 @@ class _Knobs:
         if not found:
             raise Refused(f"{name} = {text}: it takes bytes, or a number with Kb, Mb or Gb")
         return int(found.group(1)) * _UNITS[(found.group(2) or "").lower()]
+
+    def boolean(self, name: str, default: str) -> bool:
+        text = self.text(name, default)
+        if text.lower() not in {"true", "false"}:
+            raise Refused(f"{name} = {text}: it takes True or False")
+        return text.lower() == "true"
 
     def count(self, name: str, default: str) -> int:
         text = self.text(name, default)

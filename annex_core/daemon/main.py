@@ -117,7 +117,7 @@ class Daemon:
         orders = OrderBook(journal)
         hearsay = Hearsay()
         self._history = History(chosen.journal.with_name("runtimes.json"))
-        queue = ScheddQueue(self._history.expected)
+        queue = ScheddQueue(self._history.expected if chosen.learn_run_times else None)
         regions = Regions(self._region)
         hands = Hands()
         clock = partial(datetime.now, UTC)
@@ -193,8 +193,9 @@ class Daemon:
         with self._server:
             log.info("listening at %s", self._chosen.socket)
             threading.Thread(target=self._work, name="cycle", daemon=True).start()
-            looks = partial(self._leave.wait, LEARN_S)
-            threading.Thread(target=self._history.watch, args=(looks,), name="history", daemon=True).start()
+            if self._chosen.learn_run_times:
+                looks = partial(self._leave.wait, LEARN_S)
+                threading.Thread(target=self._history.watch, args=(looks,), name="history", daemon=True).start()
             self._leave.wait()
         log.info("** condor_annexd leaves; what was under way stands in the journal")
         logging.shutdown()

@@ -38,7 +38,7 @@ def test_an_annex_lives_by_hand_from_its_creation_to_its_end(pool: Pool, annexes
     # Longer than the machine takes to see by its tag that the annex has ended, and all of the machine.
     cluster = annexes.submit("hand-made", seconds=45, commands="request_cpus = 2")
     annexes.wait_running(cluster)
-    assert annexes.of("hand-made")["instances"]["joined"] == 1
+    pool.wait_for(lambda: annexes.of("hand-made")["instances"]["joined"] == 1, "the machine, as the daemon sees it")
     annex(pool, "end", "hand-made")
     late = annexes.submit("hand-made")
     annexes.wait_said(late, "Annex hand-made ends")

@@ -61,11 +61,17 @@ def test_root_and_condor_are_administrators_whatever_the_knob_says() -> None:
         ("ANNEXD_SOCKET", "annexd.sock"),
         ("ANNEXD_CREDENTIALS", "credentials"),
         ("ANNEX_COLLECTOR_HOST", ""),
+        ("ANNEXD_LEARN_RUN_TIMES", "sometimes"),
     ],
 )
 def test_a_knob_that_makes_no_sense_is_named(knob: str, value: str) -> None:
     with pytest.raises(Refused, match=knob):
         settings(LEAST | {knob: value})
+
+
+@pytest.mark.parametrize(("said", "meant"), [({}, True), ({"ANNEXD_LEARN_RUN_TIMES": "false"}, False)])
+def test_run_times_are_learned_unless_the_knob_says_no(said: dict[str, str], meant: bool) -> None:
+    assert settings(LEAST | said).learn_run_times is meant
 
 
 def installed(folder: Path, said: str) -> dict[str, str]:
