@@ -283,7 +283,7 @@ def test_a_launch_whose_answer_was_lost_is_found_by_sending_it_again(
         endpoint_url=aws.url,
         aws_access_key_id="AKIAEXAMPLE",
         aws_secret_access_key="hush",
-        config=Config(read_timeout=0.5, retries={"total_max_attempts": 1}),
+        config=Config(read_timeout=3, retries={"total_max_attempts": 1}),
     )
     aws.world.faults.add(CallFault(backend.action, then="lose"))
     with pytest.raises(OutcomeUnknown):

@@ -133,7 +133,7 @@ def test_a_request_whose_answer_was_lost_is_found_by_sending_it_again(
         endpoint_url=aws.url,
         aws_access_key_id="AKIAEXAMPLE",
         aws_secret_access_key="hush",
-        config=Config(read_timeout=0.5, retries={"total_max_attempts": 1}),
+        config=Config(read_timeout=3, retries={"total_max_attempts": 1}),
     )
     impatient = Ec2Cloud(region.ec2_reader(), hasty, region.ssm())
     document = cloud.encode(fleet_request)

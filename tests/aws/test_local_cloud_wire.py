@@ -16,7 +16,7 @@ from rehearsal.cloud.cloud import BUCKET, IMAGE_PARAMETER, LocalCloud
 
 Control = Callable[..., Any]
 
-ONCE = Config(read_timeout=1, retries={"total_max_attempts": 1})
+ONCE = Config(read_timeout=5, retries={"total_max_attempts": 1})
 
 
 @pytest.fixture
