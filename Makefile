@@ -88,7 +88,7 @@ clean: ## remove what was installed here; the images in the cache stay
 	rm -rf $(VENV)
 
 $(VENV)/ready: pyproject.toml
-	@echo "installing Python packages into $(VENV) (about half a minute)"
+	@echo "installing Python packages into $(VENV) (a minute or two)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
