@@ -181,15 +181,13 @@ class Journal:
 
     def launches(self, annexes: Iterable[Annex]) -> tuple[Launch, ...]:
         """Those of the lives given, oldest first."""
-        found: list[Launch] = []
+        query = f"SELECT {LAUNCH} FROM launches WHERE annex = ? AND intended >= ? ORDER BY intended, token"
+        return tuple(launch_of(row) for row in self._of_lives(annexes, query))
+
+    def _of_lives(self, annexes: Iterable[Annex], query: str) -> list[tuple[str, ...]]:
+        """What a query finds that takes an annex's id and when its life began, for one annex after the other."""
         with self.writing() as db:
-            for annex in annexes:
-                rows = db.execute(
-                    f"SELECT {LAUNCH} FROM launches WHERE annex = ? AND intended >= ? ORDER BY intended, token",
-                    (annex.id, text(annex.started)),
-                ).fetchall()
-                found += [launch_of(row) for row in rows]
-        return tuple(found)
+            return [row for annex in annexes for row in db.execute(query, (annex.id, text(annex.started))).fetchall()]
 
     def intend(self, launch: Launch, document: str) -> None:
         """Write a launch down, with the very bytes that will be sent, before AWS hears of it."""
@@ -251,16 +249,10 @@ class Journal:
 
     def instances(self, annexes: Iterable[Annex]) -> tuple[KnownInstance, ...]:
         """All ever seen in the lives given."""
-        found: list[KnownInstance] = []
-        with self.writing() as db:
-            for annex in annexes:
-                rows = db.execute(
-                    f"SELECT {INSTANCE} FROM instances"
-                    " WHERE annex = ? AND (gone IS NULL OR gone >= ?) ORDER BY launched, id",
-                    (annex.id, text(annex.started)),
-                ).fetchall()
-                found += [instance_of(row) for row in rows]
-        return tuple(found)
+        query = (
+            f"SELECT {INSTANCE} FROM instances WHERE annex = ? AND (gone IS NULL OR gone >= ?) ORDER BY launched, id"
+        )
+        return tuple(instance_of(row) for row in self._of_lives(annexes, query))
 
     def remember(self, instances: Iterable[KnownInstance]) -> None:
         rows = [instance_row(each) for each in instances]
@@ -283,15 +275,8 @@ class Journal:
 
     def deaths(self, annexes: Iterable[Annex]) -> tuple[Death, ...]:
         """Of the lives given, oldest first."""
-        found: list[Death] = []
-        with self.writing() as db:
-            for annex in annexes:
-                rows = db.execute(
-                    f"SELECT {DEATH} FROM deaths WHERE annex = ? AND at >= ? ORDER BY at, instance",
-                    (annex.id, text(annex.started)),
-                ).fetchall()
-                found += [death_of(row) for row in rows]
-        return tuple(found)
+        query = f"SELECT {DEATH} FROM deaths WHERE annex = ? AND at >= ? ORDER BY at, instance"
+        return tuple(death_of(row) for row in self._of_lives(annexes, query))
 
     def template(self, annex: str) -> Template | None:
         with self.writing() as db:
