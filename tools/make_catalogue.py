@@ -21,15 +21,22 @@ ARCHITECTURES = ("x86_64", "arm64")
 
 
 def types(described: dict[str, Any]) -> dict[str, list[Any]]:
-    """[vCPUs, MiB, architecture, GPUs] by type; Apple's machines, which can't join a pool of ours, are left out."""
+    """
+    [vCPUs, MiB, architecture, GPUs] by type, and with GPUs also what they are and the MiB of each.
+
+    Apple's machines, which can't join a pool of ours, are left out.
+    """
     found = {}
     for name, facts in sorted(described.items()):
         supported = facts["ProcessorInfo"]["SupportedArchitectures"]
         architecture = next((a for a in ARCHITECTURES if a in supported), None)
         if architecture is None:
             continue
-        gpus = sum(gpu["Count"] for gpu in facts.get("GpuInfo", {}).get("Gpus", ()))
-        found[name] = [facts["VCpuInfo"]["DefaultVCpus"], facts["MemoryInfo"]["SizeInMiB"], architecture, gpus]
+        gpus = (facts.get("GpuInfo") or {}).get("Gpus", ())
+        found[name] = [facts["VCpuInfo"]["DefaultVCpus"], facts["MemoryInfo"]["SizeInMiB"], architecture]
+        found[name].append(sum(gpu["Count"] for gpu in gpus))
+        for gpu in gpus[:1]:
+            found[name] += [gpu["Name"], gpu["MemoryInfo"]["SizeInMiB"]]
     return found
 
 

@@ -54,8 +54,8 @@ class Catalogue:
         return {name: self._type(name, prices.get(name)) for name in names if name in self.names}
 
     def _type(self, name: str, price: str | None) -> InstanceType:
-        vcpus, memory_mib, architecture, gpus = self._content["types"][name]
-        return InstanceType(name, vcpus, memory_mib, architecture, gpus, Decimal(price) if price else None)
+        vcpus, memory_mib, architecture, gpus, *gpu = self._content["types"][name]
+        return InstanceType(name, vcpus, memory_mib, architecture, gpus, Decimal(price) if price else None, *gpu)
 
     @cached_property
     def _content(self) -> dict[str, Any]:

@@ -94,14 +94,17 @@ def open_request(found: SpotInstanceRequestTypeDef) -> OpenRequest:
 
 
 def instance_type(found: InstanceTypeInfoTypeDef) -> InstanceType:
-    # Old types list i386 beside x86_64; what can run arm64 runs nothing else.
+    # Old types list i386 beside x86_64; what can run arm64 runs nothing else. No type has GPUs of two kinds.
     architectures = found["ProcessorInfo"]["SupportedArchitectures"]
+    gpus = found.get("GpuInfo", {}).get("Gpus", ())
     return InstanceType(
         name=found["InstanceType"],
         vcpus=found["VCpuInfo"]["DefaultVCpus"],
         memory_mib=found["MemoryInfo"]["SizeInMiB"],
         architecture="arm64" if "arm64" in architectures else "x86_64",
-        gpus=sum(gpu.get("Count", 0) for gpu in found.get("GpuInfo", {}).get("Gpus", ())),
+        gpus=sum(gpu.get("Count", 0) for gpu in gpus),
+        gpu=next((gpu.get("Name") for gpu in gpus), None),
+        gpu_memory_mib=min((gpu.get("MemoryInfo", {}).get("SizeInMiB", 0) for gpu in gpus), default=0),
     )
 
 

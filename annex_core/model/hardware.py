@@ -3,6 +3,23 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+CAPABILITY = {
+    "A100": 8.0,
+    "A10G": 8.6,
+    "B200": 10.0,
+    "B300": 10.3,
+    "H100": 9.0,
+    "H200": 9.0,
+    "L4": 8.9,
+    "L40S": 8.9,
+    "RTX PRO 4500": 12.0,
+    "RTX PRO Server 6000": 12.0,
+    "T4": 7.5,
+    "T4g": 7.5,
+    "V100": 7.0,
+}
+"""CUDA's compute capability by AWS's name of the GPU (NVIDIA's list of CUDA GPUs); one that is missing is unknown."""
+
 
 @dataclass(frozen=True)
 class InstanceType:
@@ -19,3 +36,7 @@ class InstanceType:
     gpus: int = 0
     on_demand: Decimal | None = None
     """USD an hour in the region it was asked for; None is unknown, which is never zero and never best."""
+    gpu: str | None = None
+    """AWS's name of each of its GPUs."""
+    gpu_memory_mib: int = 0
+    """Of each of its GPUs; 0 is unknown."""
