@@ -33,6 +33,8 @@ _KIND = ("Cmd", "JobBatchName")
 """What run times go by, beside the owner."""
 _APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate", *_KIND})
 """What tells rows apart and not groups."""
+_SUMS = frozenset({"Id", "JobIds", "JobCount"})
+"""What a row says of all its jobs: no attribute of any, and another from moment to moment, which a match is not."""
 
 Expect = Callable[[str, str, str], Runtime]
 """How long a job of this owner, executable and batch is expected to run."""
@@ -151,7 +153,7 @@ def _group(found: classad2.ClassAd) -> JobGroup | None:
     owner, name = found.get("Owner"), found.get("TargetAnnexName")
     if not isinstance(owner, str) or not isinstance(name, str) or not ANNEX_NAME.fullmatch(name):
         return None
-    ad = classad2.ClassAd(dict(found))
+    ad = classad2.ClassAd({name: value for name, value in found.items() if name not in _SUMS})
     ad["MyType"] = "Job"
     ad["TargetType"] = "Machine"
     route = found.get("AnnexRoute")

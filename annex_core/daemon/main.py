@@ -48,6 +48,7 @@ from annex_core.daemon.regions import Region, Regions
 from annex_core.daemon.remains import Remains
 from annex_core.daemon.status import status
 from annex_core.errors import AnnexError, JournalBroken
+from annex_core.planner.matching import Matcher
 
 log = logging.getLogger("annex_core.daemon")
 
@@ -156,6 +157,7 @@ class Daemon:
             regions=regions,
             queue=queue,
             hands=hands,
+            matcher=Matcher(domain=chosen.domain),
             clock=clock,
             wake=self._bell.ring,
         )

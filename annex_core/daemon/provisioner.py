@@ -36,6 +36,7 @@ from annex_core.model.plan import (
 from annex_core.model.route import Route
 from annex_core.model.snapshot import Failure, Snapshot
 from annex_core.model.wording import clause
+from annex_core.planner.matching import Matcher
 from annex_core.planner.plan import plan
 from annex_core.ports import Queue
 
@@ -74,6 +75,7 @@ class Provisioner:
     Args:
         hands: What actions are carried out by.
         wake: Called when a cycle has something to go on with before its time.
+        matcher: Kept from plan to plan.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Provisioner:
         regions: Regions,
         queue: Queue,
         hands: Hands,
+        matcher: Matcher,
         clock: Callable[[], datetime],
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -98,6 +101,7 @@ class Provisioner:
         self._clock = clock
         self._hands = hands
         self._first_look = FirstLook(launcher=launcher, regions=regions, clock=clock, wake=wake)
+        self._matcher = matcher
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
@@ -132,7 +136,7 @@ class Provisioner:
             unready=self._first_look.unready(routes),
             unseen_routes=self._first_look.under_way(routes),
         )
-        decided = plan(snapshot)
+        decided = plan(snapshot, self._matcher)
         self._act(decided.actions, snapshot, unseen)
         for region, gone in self._deaths.unexplained(snapshot).items():
             self._start(f"deaths in {region}", region, Errand.HISTORY, partial(self._deaths.explain, region, gone))

@@ -77,7 +77,8 @@ def grow(
     """
     step = Step(annex, route, groups, held, snapshot, matcher)
     lacking = shortfalls(annex, route, snapshot)
-    waiting = sum(need.jobs for need in step.needs())
+    needs = step.needs()
+    waiting = sum(need.jobs for need in needs)
     if lacking or waiting:
         hold = _hold(annex, route, groups, held, snapshot, fresh=any(each.fresh for each in lacking))
         step.reasons.append(hold)
@@ -89,7 +90,7 @@ def grow(
                 f"route {route.name} is for pilots of another pool, and jobs of this queue can't run there"
             )
         elif hold is None:
-            step.serve()
+            step.serve(step.needs() if lacking else needs)
     said = [reason for reason in dict.fromkeys(step.reasons) if reason]
     if len(said) > _REASONS_TOLD:
         said[_REASONS_TOLD:] = [

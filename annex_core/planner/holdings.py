@@ -12,7 +12,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState, Slot
-from annex_core.planner.matching import usable_disk_kib, usable_memory_mib
+from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
 
 _ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
 _USUALLY_FILLED = timedelta(seconds=30)

@@ -11,7 +11,6 @@ from annex_core.model.order import Order, filled, refusal
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.planner.caps import instance_hour
-from annex_core.planner.sizing import Choice
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Shortfall:
     order: Order
     route: Route
     """As the order has it."""
-    ways: tuple[tuple[Choice, int], ...]
+    ways: tuple[tuple[tuple[str, ...], int], ...]
     """Types of which any will do, and how many machines of them; the best first. Empty: the region has none."""
     fresh: bool
     """Nothing was asked for to fill it so far."""
@@ -58,7 +57,9 @@ def shortfalls(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[Shortfal
     return tuple(found)
 
 
-def ways(order: Order, lacking: int, route: Route, types: Mapping[str, InstanceType]) -> tuple[tuple[Choice, int], ...]:
+def ways(
+    order: Order, lacking: int, route: Route, types: Mapping[str, InstanceType]
+) -> tuple[tuple[tuple[str, ...], int], ...]:
     """
     How *lacking* machines, or vCPUs where the order counts those, can be had: of types that whoever ordered named, any
     will do; else those of one size, the size first that costs least in all, of equals the one of fewest vCPUs.
@@ -67,7 +68,7 @@ def ways(order: Order, lacking: int, route: Route, types: Mapping[str, InstanceT
     if not kinds:
         return ()
     if order.instances is not None and "instance_types" in order.overrides:
-        return ((Choice(tuple(kind.name for kind in kinds), 1), lacking),)
+        return ((tuple(kind.name for kind in kinds), lacking),)
     sizes: dict[int, list[InstanceType]] = {}
     for kind in kinds:
         sizes.setdefault(kind.vcpus, []).append(kind)
@@ -78,8 +79,8 @@ def ways(order: Order, lacking: int, route: Route, types: Mapping[str, InstanceT
         priced = sorted((hour, name) for hour, name in hours if hour is not None)
         names = tuple(name for _, name in priced) or tuple(sorted(name for _, name in hours))
         cost = (not priced, machines * priced[0][0] if priced else Decimal(0), machines * vcpus)
-        found.append((cost, Choice(names, 1), machines))
-    return tuple((choice, machines) for _, choice, machines in sorted(found, key=lambda each: each[0]))
+        found.append((cost, names, machines))
+    return tuple((names, machines) for _, names, machines in sorted(found, key=lambda each: each[0]))
 
 
 def _least(names: Iterable[str], types: Mapping[str, InstanceType]) -> int:

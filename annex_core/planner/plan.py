@@ -42,13 +42,14 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
 
     Args:
         snapshot: With *known* and the annexes' limits brought up to date (holdings.with_memory, caps.tightened).
-        matcher: What was matched before, of groups whose ads are the same objects still.
+        matcher: What was matched before. What it had no time for goes on where it stopped.
     """
     actions = [*_ended(snapshot), *dropped_freezes(snapshot)]
     outlooks: dict[AnnexKey, Outlook] = {}
     troubles = _troubles(snapshot)
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
+    matcher.begin(askers=len(demand))
     for key in sorted({*snapshot.annexes, *demand}):
         groups = demand.get(key, [])
         try:

@@ -1,141 +1,157 @@
-"""How many machines, of which types, the idle jobs that find no room would need."""
+"""Which machines serve the jobs that find no room, at the least cost an hour; caps come later."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from annex_core.model.demand import JobGroup
-from annex_core.model.hardware import InstanceType
-from annex_core.model.wording import counted, size
-from annex_core.planner.holdings import Room
-from annex_core.planner.matching import Matcher, usable_disk_kib, usable_memory_mib
+import numpy as np
+import numpy.typing as npt
+
+from annex_core.planner.matching import ENOUGH, Found, Matcher
+from annex_core.planner.rooms import Counts, Crowd, crowd, times_over
+from annex_core.planner.shelf import Mask, Numbers, Shelf
+
+_AS_GOOD = 1.3
+"""Types that cost at most so much more stand beside the one that was chosen: AWS may have none of it."""
+_BESIDE = 9
+"""So many at most."""
+_TRIES = 3
+_EQUAL = 1e-9
+"""Prices that differ by less are the same."""
+_COMMON = 1000
+"""Groups for which types are sought that suit all of them together; of more, enough are alike."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """Jobs of one group that nothing asked for so far will serve."""
-
-    group: JobGroup
-    jobs: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Types that hold the same number of the group's jobs each, so that any of them will do."""
+class Load:
+    """So many machines, of any of these types, each with the same jobs on it."""
 
     types: tuple[str, ...]
-    jobs_each: int
-
-    def machines(self, jobs: int) -> int:
-        return math.ceil(jobs / self.jobs_each)
+    """The cheapest first."""
+    machines: int
+    jobs: tuple[tuple[int, int], ...]
+    """Of each machine: index into what was found, and number of jobs."""
 
 
 @dataclass(frozen=True)
-class Misfit:
-    """No type that the route allows can run a job of the group; *reason* names the closest and what it lacks."""
+class Fill:
+    """One machine as it would be filled now."""
 
-    reason: str
+    type: int
+    """The cheapest that is enough for it, as an index of the shelf."""
+    jobs: Counts
 
 
-def place(
-    groups: Iterable[JobGroup],
-    rooms: Sequence[Room],
-    types: Mapping[str, InstanceType],
-    matcher: Matcher,
-    *,
-    volume_gib: int,
-) -> tuple[Need, ...]:
+def pack(found: Sequence[Found], shelf: Shelf, matcher: Matcher, *, without: Collection[str] = ()) -> Iterator[Load]:
     """
-    Put the idle jobs into the room there is, large jobs first, the least room first, and return what is left over.
+    Serve the jobs by machines of the types that were found for them, best value first.
 
-    A job goes where its group matches every type that the machine may turn out to be.
-    """
-    rooms = sorted(rooms, key=lambda each: (each.cpus, each.gpus, each.memory_mib, each.disk_kib, each.types))
-    left = [[room.cpus, room.memory_mib, room.disk_kib, room.gpus] for room in rooms]
-    needs = []
-    for group in sorted(groups, key=lambda each: (-each.cpus, -each.memory_mib)):
-        jobs = group.idle
-        for room, free in zip(rooms, left, strict=True):
-            if jobs == 0:
-                break
-            kinds = [types[name] for name in room.types if name in types]
-            if not kinds or not all(matcher.fits(group, kind, volume_gib=volume_gib) for kind in kinds):
-                continue
-            here = min(jobs, *(have // want for have, want in zip(free, _wants(group), strict=True) if want > 0))
-            jobs -= here
-            for at, want in enumerate(_wants(group)):
-                free[at] -= here * want
-        if jobs:
-            needs.append(Need(group, jobs))
-    return tuple(needs)
-
-
-def _wants(group: JobGroup) -> tuple[int, int, int, int]:
-    return (max(group.cpus, 1), max(group.memory_mib, 0), max(group.disk_kib, 0), max(group.gpus, 0))
-
-
-def jobs_per_machine(group: JobGroup, kind: InstanceType, *, volume_gib: int) -> int:
-    """How many jobs of the group one empty machine of that type runs at a time."""
-    have = (kind.vcpus, usable_memory_mib(kind), usable_disk_kib(volume_gib), kind.gpus)
-    return min(available // want for available, want in zip(have, _wants(group), strict=True) if want > 0)
-
-
-def choices(
-    need: Need,
-    allowed: Sequence[InstanceType],
-    matcher: Matcher,
-    *,
-    price: Callable[[InstanceType], Decimal | None],
-    volume_gib: int,
-) -> tuple[Choice, ...] | Misfit:
-    """
-    The ways to run the needed jobs, the one at the least ceiling price first; of equals the one of fewest vCPUs.
+    Several groups share a machine. A job's value is what it would cost on the best full machine there is for it; the
+    machine that carries most value for its price comes first, as often as there are jobs for it, and one that can't be
+    filled is made as small as what is on it.
 
     Args:
-        price: USD for an hour of an instance with all that is paid beside it; None is unknown, and dearer than any
-            known one.
+        without: Names of types that can't be had.
     """
-    fitting: dict[int, list[InstanceType]] = {}
-    for kind in allowed:
-        each = jobs_per_machine(need.group, kind, volume_gib=volume_gib)
-        if each >= 1 and matcher.fits(need.group, kind, volume_gib=volume_gib):
-            fitting.setdefault(each, []).append(kind)
-    if not fitting:
-        return Misfit(_lacking(need.group, allowed, volume_gib))
-
-    def order(kind: InstanceType) -> tuple[bool, Decimal, int, str]:
-        hour = price(kind)
-        return (hour is None, hour or Decimal(0), kind.vcpus, kind.name)
-
-    def total(each: int) -> tuple[bool, Decimal, int]:
-        unknown, hour, vcpus, _ = min(map(order, fitting[each]))
-        machines = math.ceil(need.jobs / each)
-        return (unknown, machines * hour, machines * vcpus)
-
-    def choice(each: int) -> Choice:
-        priced = [kind for kind in fitting[each] if price(kind) is not None] or fitting[each]
-        return Choice(tuple(kind.name for kind in sorted(priced, key=order)), each)
-
-    return tuple(choice(each) for each in sorted(sorted(fitting), key=total))
+    packer = _Packer(found, shelf, matcher, without)
+    heap: list[tuple[float, int, int, Fill]] = []
+    for at in packer.types:
+        packer.offer(heap, at)
+    while heap and packer.left.any():
+        _, at, stamp, fill = heapq.heappop(heap)
+        if stamp == packer.stamp:
+            yield packer.take(fill)
+        packer.offer(heap, at)  # anew, with the jobs that are left
 
 
-def _lacking(group: JobGroup, allowed: Sequence[InstanceType], volume_gib: int) -> str:
-    """Why no type fits, as the end of a sentence that begins "no machine of this route can run it:"."""
-    if not allowed:
-        return "the route and annex_instance_types leave no instance type that the region has"
-    largest = max(allowed, key=lambda kind: (kind.vcpus, kind.memory_mib))
-    roomiest = max(allowed, key=lambda kind: (kind.memory_mib, kind.vcpus))
-    if group.cpus > largest.vcpus:
-        return f"it asks for {counted(group.cpus, 'CPU')}, the largest type, {largest.name}, has {largest.vcpus}"
-    if group.memory_mib > usable_memory_mib(roomiest):
-        return (
-            f"it asks for {size(group.memory_mib)} of memory, the roomiest type, {roomiest.name}, "
-            f"has {size(usable_memory_mib(roomiest))}"
+class _Packer:
+    """What is left of the jobs while machines are chosen; arrays go by the crowd's order of groups."""
+
+    def __init__(self, found: Sequence[Found], shelf: Shelf, matcher: Matcher, without: Collection[str]) -> None:
+        self._shelf = shelf
+        self._matcher = matcher
+        self._out = np.array([kind.name in without for kind in shelf.kinds], dtype=np.bool_)
+        self._cheapest = float(shelf.prices[~self._out].min(initial=np.inf))
+        usable = [(at, each, [t for t in each.types if not self._out[t]]) for at, each in enumerate(found)]
+        by_group = {id(each.group): (at, each, types) for at, each, types in usable if types}
+        self.crowd: Crowd = crowd(each.group for _, each, _ in by_group.values())
+        ordered = [by_group[id(group)] for group in self.crowd.groups]
+        self._places = [at for at, _, _ in ordered]
+        self._could = [each.could for _, each, _ in ordered]
+        self.left: Counts = np.array([each.jobs for _, each, _ in ordered], dtype=np.int64)
+        self._value: Numbers = np.array([min(dict(each.offers)[t] for t in types) for _, each, types in ordered])
+        self._may: dict[int, Mask] = {}
+        for row, (_, _, types) in enumerate(ordered):
+            for t in types:
+                self._may.setdefault(t, np.zeros(len(ordered), dtype=np.bool_))[row] = True
+        self.stamp = 0
+        self._add_common()
+        self.types = sorted(self._may)
+
+    def _add_common(self) -> None:
+        """Types that none of the groups would choose for itself may be the best for all of them together."""
+        if not 1 < len(self.crowd.groups) <= _COMMON:
+            return
+        total = self.crowd.wants @ self.left
+        asked = np.flatnonzero(total)
+        with np.errstate(divide="ignore"):
+            used = (total[asked, None] / self._shelf.sizes[asked]).max(axis=0)
+        cost = np.where(self._out, np.inf, self._shelf.prices * used)
+        for t in np.argsort(cost, kind="stable")[:ENOUGH].tolist():
+            if np.isfinite(cost[t]):
+                may = self._may.setdefault(t, np.zeros(len(self.left), dtype=np.bool_))
+                for row in range(len(self.left)):
+                    may[row] = may[row] or self._runs(row, t)
+                if not may.any():
+                    del self._may[t]
+
+    def _runs(self, row: int, t: int) -> bool:
+        return bool(self._could[row][t]) and self._matcher.knows(
+            self.crowd.groups[row], self._shelf.kinds[t], volume_gib=self._shelf.volume_gib
         )
-    if group.disk_kib > usable_disk_kib(volume_gib):
-        asked, has = math.ceil(group.disk_kib / 1024), usable_disk_kib(volume_gib) // 1024
-        return f"it asks for {size(asked)} of disk, a machine has {size(has)}"
-    if group.gpus and not any(kind.gpus >= group.gpus for kind in allowed):
-        return f"it asks for {counted(group.gpus, 'GPU')}, and no type of the route has that many"
-    return f"its Requirements don't match any of {', '.join(kind.name for kind in allowed)}"
+
+    def offer(self, heap: list[tuple[float, int, int, Fill]], t: int) -> None:
+        """Push a filled machine of type *t*, by its price for each value that it carries; nothing where none fits."""
+        taken = self.crowd.fill(self._shelf.sizes[:, t], self.left, self._may[t])
+        if taken.any():
+            least = t if self._shelf.prices[t] <= self._cheapest else next(iter(self._enough(taken, t, 1.0, 1)), t)
+            score = round(float(self._shelf.prices[least] / (taken @ self._value)), 9)
+            heapq.heappush(heap, (score, t, self.stamp, Fill(least, taken)))
+
+    def _enough(self, taken: Counts, t: int, dearer: float, most: int) -> list[int]:
+        """Other types that carry the same, at *dearer* times the price of *t* at most, the cheapest first."""
+        shelf = self._shelf
+        rows = np.flatnonzero(taken).tolist()
+        could = shelf.holds(self.crowd.wants @ taken) & ~self._out & (shelf.prices <= shelf.prices[t] * dearer)
+        if dearer <= 1:
+            could &= shelf.prices < shelf.prices[t]
+        could[t] = False
+        if not could.any():
+            return []
+        for row in rows:
+            could &= self._could[row]
+        at: npt.NDArray[np.intp] = np.flatnonzero(could)
+        at = at[np.argsort(shelf.prices[at], kind="stable")][: most * _TRIES]
+        return [other for other in at.tolist() if all(self._runs(row, other) for row in rows)][:most]
+
+    def _whole(self, fill: Fill) -> Fill:
+        """One machine for all that is left, if it costs less than these and the cheapest for what they leave."""
+        times = times_over(self.left, fill.jobs)
+        rest = self._cheapest if (times * fill.jobs < self.left).any() else 0.0
+        dearer = times + rest / float(self._shelf.prices[fill.type])
+        found = self._enough(self.left, fill.type, dearer * (1 - _EQUAL), 1) if dearer > 1 else []
+        return Fill(found[0], self.left) if found else fill
+
+    def take(self, fill: Fill) -> Load:
+        """As many such machines as there are jobs for, or one for all of them where that costs less."""
+        fill = self._whole(fill)
+        t, taken = fill.type, fill.jobs
+        times = times_over(self.left, taken)
+        beside = self._enough(taken, t, _AS_GOOD, _BESIDE)
+        names = [
+            self._shelf.kinds[each].name for each in sorted([t, *beside], key=lambda x: (self._shelf.prices[x], x))
+        ]
+        self.left = self.left - times * taken
+        self.stamp += 1
+        jobs = tuple((self._places[row], int(taken[row])) for row in np.flatnonzero(taken))
+        return Load(tuple(names), times, jobs)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from annex_core.model.annex import Annex
 from annex_core.model.demand import JobCounts, JobGroup
@@ -11,20 +12,27 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route
 from annex_core.model.snapshot import Snapshot
+from annex_core.model.wording import counted
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
 from annex_core.planner.holdings import Holding, whole_machine
-from annex_core.planner.matching import Matcher
+from annex_core.planner.matching import Found, Matcher
+from annex_core.planner.misfits import lacking
 from annex_core.planner.ordering import Shortfall
-from annex_core.planner.sizing import Choice, Misfit, Need, choices, place
+from annex_core.planner.rooms import Need, jobs_per_machine, place
+from annex_core.planner.shelf import Shelf, shelf
+from annex_core.planner.sizing import Load, pack
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
-GROUPS_A_STEP = 16
-"""A growth step asks for at most so many fleets, for so many groups of jobs; what is left waits for the next step."""
+"""A growth step asks for at most so many fleets; what is left waits for the next step."""
 
 NEVER_JOINED = 3
 """After so many machines in a row that started and never joined, one is tried alone."""
 
+_TARGET = 10_000
+"""Instances that one fleet may be asked for, by AWS's quota."""
+_MISFITS_TOLD = 20
+"""Groups of which is said what they lack."""
 _LEAST_IDLE = timedelta(seconds=5)
 """AnnexIdleTimeout's least; to HTCondor an idle time-out of 0 is none, and machines would stay until the lease ends."""
 
@@ -47,8 +55,10 @@ class Step:
         self._snapshot = snapshot
         self._matcher = matcher
         self._limits = caps(route, annex.limits)
-        self._on_trial = len(never_joined(annex, snapshot)) >= NEVER_JOINED
-        self._left = 1 if self._on_trial else GROUPS_A_STEP
+        self._left = 1 if len(never_joined(annex, snapshot)) >= NEVER_JOINED else _TARGET * FLEETS_A_STEP
+        self._boot = boot(snapshot)
+        self._without: set[str] = set()
+        self._capped: list[str | None] = []
         self.types = snapshot.types.get(annex.region, {})
         self.held = held
         """With what the step asks for: that counts as bought."""
@@ -60,73 +70,135 @@ class Step:
         return place(self._groups, self.held.rooms, self.types, self._matcher, volume_gib=self._route.volume_gib)
 
     def fill(self, lacking: Shortfall) -> None:
-        """Ask for what an order lacks."""
-        if lacking.ways:
-            self._ask(lacking.ways, lacking.route, lacking.order.id)
-        else:
+        """Ask for what an order lacks, in the first way that the caps leave room for."""
+        if not lacking.ways:
             self.reasons.append(f"{lacking.route.region} has none of {', '.join(lacking.route.instance_types)}")
+            return
+        allowed = [self._allowance(types, wanted, lacking.route) for types, wanted in lacking.ways]
+        self.reasons.append(allowed[0].reason)
+        for (types, _), each in zip(lacking.ways, allowed, strict=True):
+            if each.instances and self._open:
+                self._ask(types, each.instances, lacking.route, lacking.order.id)
+                return
 
-    def serve(self) -> None:
-        """Ask for what the jobs need."""
-        stuck: set[int] = set()
-        kinds = _allowed(self._route, self._groups, self.types)
-        while self._open:
-            need = next((each for each in self.needs() if id(each.group) not in stuck), None)
-            if need is None:
+    def serve(self, needs: Sequence[Need]) -> None:
+        """Ask for machines until all jobs have room, or no more may be had."""
+        kinds = self._shelf()
+        waiting, reasons = self._servable(needs, kinds)
+        while waiting and self._open:
+            before = self._left, len(self._without)
+            waiting = self._round(waiting, kinds)
+            if before == (self._left, len(self._without)):
                 break
-            found = choices(
-                need,
-                kinds,
-                self._matcher,
-                price=lambda kind: instance_hour(kind, self._route),
-                volume_gib=self._route.volume_gib,
-            )
-            if isinstance(found, Misfit):
-                self.reasons.append(f"no machine of route {self._route.name} can run them, {found.reason}")
-                stuck.add(id(need.group))
-            elif not self._ask(self._worth(need, found), self._route, None):
-                stuck.add(id(need.group))
-
-    def _worth(self, need: Need, ways: Sequence[Choice]) -> list[tuple[Choice, int]]:
-        """How many machines the jobs are worth in each way: none where they will have run before one has booted."""
-        annex, snapshot, gib = self._annex, self._snapshot, self._route.volume_gib
-        counts, boot_takes = snapshot.counts.get(annex.key, JobCounts()), boot(snapshot)
-        if refuted(counts, self.held, snapshot.slots or (), snapshot.at, boot_takes=boot_takes):
-            return [(way, way.machines(need.jobs)) for way in ways]
-        slots = soon(need.group, self.held, counts, self.types, self._matcher, boot_takes=boot_takes, volume_gib=gib)
-        return [
-            (way, worth(way.machines(need.jobs), need, way.jobs_each, boot_takes=boot_takes, slots=slots))
-            for way in ways
-        ]
+        self.reasons += reasons
+        if waiting:
+            self.reasons += self._capped
 
     @property
     def _open(self) -> bool:
         return self._left > 0 and len(self.launches) < FLEETS_A_STEP
 
-    def _ask(self, ways: Sequence[tuple[Choice, int]], route: Route, order: str | None) -> int:
-        """Ask in the first way that the caps leave room for; returns for how many machines."""
-        if not self._open:
-            return 0
-        offers = [
-            (way, self._allowance(way, min(wanted, 1) if self._on_trial else wanted, route)) for way, wanted in ways
-        ]
-        self.reasons.append(offers[0][1].reason if ways[0][1] else TOO_SHORT)
-        way, allowed = next((offer for offer in offers if offer[1].instances), offers[0])
+    def _shelf(self) -> Shelf:
+        """The types that the route and all jobs allow."""
+        names = [name for name in self._route.instance_types if name in self.types]
+        for wished in {group.wishes.instance_types for group in self._groups if group.wishes.instance_types}:
+            names = [name for name in names if name in wished]
+        kinds = (self.types[name] for name in names)
+        return shelf(kinds, lambda kind: instance_hour(kind, self._route), volume_gib=self._route.volume_gib)
+
+    def _round(self, waiting: Sequence[Found], kinds: Shelf) -> list[Found]:
+        """Ask for machines until some can't be had; returns the jobs that are left, to be packed anew."""
+        left = [each.jobs for each in waiting]
+        for load in pack(waiting, kinds, self._matcher, without=self._without):
+            had = self._take(load, kinds)
+            for at, jobs in load.jobs:
+                left[at] -= jobs * had
+            if had < load.machines or not self._open:
+                break
+        return [replace(each, jobs=jobs) for each, jobs in zip(waiting, left, strict=True) if jobs]
+
+    def _servable(self, needs: Sequence[Need], kinds: Shelf) -> tuple[list[Found], list[str | None]]:
+        """Needs that machines may be bought for, and why not for the others."""
+        reasons: list[str | None] = []
+        servable: list[Found] = []
+        misfits: list[JobGroup] = []
+        unsettled: list[JobGroup] = []
+        found = self._matcher.find([(need.group, need.jobs) for need in needs], kinds)
+        for need, each in zip(needs, found, strict=True):
+            if not each.types:
+                (misfits if each.settled else unsettled).append(need.group)
+            elif jobs := self._worthwhile(need, kinds.kinds[each.types[0]]):
+                servable.append(replace(each, jobs=jobs))
+            else:
+                reasons.append(TOO_SHORT)
+        no = f"no machine of route {self._route.name} can run them"
+        reasons += [f"{no}, {lacking(group, kinds, self._matcher)}" for group in misfits[:_MISFITS_TOLD]]
+        if misfits[_MISFITS_TOLD:]:
+            reasons.append(f"{no}: {counted(len(misfits) - _MISFITS_TOLD, 'group')} of jobs more")
+        if unsettled:
+            some = counted(len(unsettled), "group")
+            reasons.insert(0, f"{some} of jobs are not yet compared with every type of the route; that goes on")
+        return servable, reasons
+
+    @property
+    def _counts(self) -> JobCounts:
+        return self._snapshot.counts.get(self._annex.key, JobCounts())
+
+    @cached_property
+    def _refuted(self) -> bool:
+        slots = self._snapshot.slots or ()
+        return refuted(self._counts, self.held, slots, self._snapshot.at, boot_takes=self._boot)
+
+    def _worthwhile(self, need: Need, kind: InstanceType) -> int:
+        """The jobs that machines of that type are worth: those whose work outlasts a boot."""
+        expected, gib = need.group.expected, self._route.volume_gib
+        if expected is None or not expected.sure or expected.mean >= self._boot or self._refuted:
+            return need.jobs
+        slots = soon(
+            need.group, self.held, self._counts, self.types, self._matcher, boot_takes=self._boot, volume_gib=gib
+        )
+        each = jobs_per_machine(need.group, kind, volume_gib=gib)
+        machines = worth(-(-need.jobs // each), need, each, boot_takes=self._boot, slots=slots)
+        return min(need.jobs, machines * each)
+
+    def _take(self, load: Load, kinds: Shelf) -> int:
+        """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
+        wanted, types = min(load.machines, self._left, _TARGET), load.types
+        allowed = self._allowance(types, wanted, self._route)
+        if not allowed.instances and len(types) > 1:
+            types = types[:1]  # it may be the dearest beside it that is too dear
+            allowed = self._allowance(types, wanted, self._route)
+        self._capped.append(allowed.reason)
         if allowed.instances:
-            fleet = self._fleet(way, allowed.instances, route, order)
-            before = self.launches.get((fleet.types, order))
-            self.launches[fleet.types, order] = replace(fleet, target=fleet.target + before.target) if before else fleet
-            self.held = _with(self.held, fleet, self._snapshot, self.types, route)
-            self._left -= 1
+            self._ask(types, allowed.instances, self._route, None)
+        if allowed.instances < wanted:
+            self._leave_out(types, kinds)
         return allowed.instances
 
-    def _allowance(self, choice: Choice, wanted: int, route: Route) -> Allowance:
+    def _leave_out(self, types: tuple[str, ...], kinds: Shelf) -> None:
+        """Where a cap leaves no room for one more of these, it leaves none for what is as large and as dear."""
+        vcpus = max(self.types[name].vcpus for name in types)
+        dearest = _dearest(types, self.types, self._route)
+        for kind in kinds.kinds:
+            price = instance_hour(kind, self._route)
+            if kind.vcpus >= vcpus and (price is None or (dearest is not None and price >= dearest)):
+                self._without.add(kind.name)
+
+    def _ask(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> None:
+        target = min(target, self._left)
+        fleet = self._fleet(types, target, route, order)
+        before = self.launches.get((fleet.types, order))
+        self.launches[fleet.types, order] = replace(fleet, target=fleet.target + before.target) if before else fleet
+        self.held = _with(self.held, fleet, self._snapshot, self.types, route)
+        self._left -= target
+
+    def _allowance(self, types: tuple[str, ...], wanted: int, route: Route) -> Allowance:
         annex, now = self._annex, self._snapshot.at
-        kinds = [self.types[name] for name in choice.types]
+        kinds = [self.types[name] for name in types]
         return allowance(
             wanted,
             max(kinds, key=lambda kind: (kind.vcpus, kind.name)),
-            _dearest(choice.types, self.types, route),
+            _dearest(types, self.types, route),
             self._limits,
             self.held,
             committed(
@@ -140,10 +212,10 @@ class Step:
             left=annex.lease_ends - now,
         )
 
-    def _fleet(self, choice: Choice, target: int, route: Route, order: str | None) -> LaunchFleet:
+    def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
         wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
         names = tuple(
-            name for name in choice.types if not self._limits.in_dollars or ceiling(self.types[name], route) is not None
+            name for name in types if not self._limits.in_dollars or ceiling(self.types[name], route) is not None
         )
         return LaunchFleet(
             annex=self._annex,
@@ -157,14 +229,6 @@ class Step:
         )
 
 
-def _allowed(route: Route, groups: Sequence[JobGroup], types: Mapping[str, InstanceType]) -> tuple[InstanceType, ...]:
-    names = [name for name in route.instance_types if name in types]
-    for group in groups:
-        if group.wishes.instance_types:
-            names = [name for name in names if name in group.wishes.instance_types]
-    return tuple(types[name] for name in names)
-
-
 def _dearest(names: Sequence[str], types: Mapping[str, InstanceType], route: Route) -> Decimal | None:
     prices = [instance_hour(types[name], route) for name in names]
     return None if None in prices else max(price for price in prices if price is not None)
@@ -172,11 +236,11 @@ def _dearest(names: Sequence[str], types: Mapping[str, InstanceType], route: Rou
 
 def _vcpus(held: Holding, types: Mapping[str, InstanceType]) -> int | None:
     """vCPUs held and on their way, at most; None where a type is unknown."""
-    kinds: list[tuple[str, ...]] = [(known.type,) for known in held.instances]
-    kinds += [launch.types for launch, count in held.outstanding for _ in range(count)]
-    if any(not names or any(name not in types for name in names) for names in kinds):
+    kinds: list[tuple[tuple[str, ...], int]] = [((known.type,), 1) for known in held.instances]
+    kinds += [(launch.types, count) for launch, count in held.outstanding]
+    if any(not names or any(name not in types for name in names) for names, _ in kinds):
         return None
-    return sum(max(types[name].vcpus for name in names) for names in kinds)
+    return sum(max(types[name].vcpus for name in names) * count for names, count in kinds)
 
 
 def _with(

@@ -9,7 +9,7 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.supply import Slot
 from annex_core.planner.holdings import Holding
 from annex_core.planner.matching import Matcher
-from annex_core.planner.sizing import Need, jobs_per_machine
+from annex_core.planner.rooms import Need, jobs_per_machine
 
 BOOT = timedelta(minutes=3)
 """From launch to joining the pool, until one has been seen to do it."""

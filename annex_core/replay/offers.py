@@ -9,7 +9,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Market, Route
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.matching import Matcher
-from annex_core.planner.sizing import jobs_per_machine
+from annex_core.planner.rooms import jobs_per_machine
 
 
 def holdings(

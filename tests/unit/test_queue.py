@@ -71,6 +71,17 @@ def test_jobs_that_differ_only_in_how_long_they_wait_are_one_group_of_those_that
     assert (group.key, group.idle) == (ALICE, 305)
 
 
+def test_how_many_jobs_there_are_is_no_part_of_the_ad_that_is_matched(schedd):
+    """What was matched is kept by the ad: it must not be another one with each job that comes."""
+    schedd.rows = [row(5, Id="1.0-4", JobIds="1.0-4", RequestCpus=2)]
+    (before,) = ScheddQueue().demand(NOW)
+    schedd.rows = [row(6, Id="1.0-5", JobIds="1.0-5", RequestCpus=2)]
+    (after,) = ScheddQueue().demand(NOW)
+    assert (before.idle, after.idle) == (5, 6)
+    assert before.ad.printOld() == after.ad.printOld()
+    assert after.ad["RequestCpus"] == 2
+
+
 @pytest.mark.parametrize(
     "ask", [lambda: ScheddQueue().demand(NOW), lambda: ScheddQueue().counts()], ids=["demand", "counts"]
 )
