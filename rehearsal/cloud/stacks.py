@@ -24,23 +24,27 @@ class InsufficientCapabilities(CloudFormationError):  # noqa: N818 - named as AW
     code = "InsufficientCapabilitiesException"
 
 
-class BucketPolicy(CloudFormationModel):
-    """moto finds it by its type. Kept, and not enforced: moto ignores conditions, and the wire here has no TLS."""
+class _Named:
+    """A part that moto itself can't make, known by a name. moto looks among CloudFormationModel's direct subclasses."""
 
-    def __init__(self, bucket: str) -> None:
-        self.physical_resource_id = bucket
+    def __init__(self, physical_id: str) -> None:
+        self.physical_resource_id = physical_id
 
     @staticmethod
     def cloudformation_name_type() -> str:
         return ""
 
-    @staticmethod
-    def cloudformation_type() -> str:
-        return "AWS::S3::BucketPolicy"
-
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
         return False
+
+
+class BucketPolicy(_Named, CloudFormationModel):
+    """Kept, and not enforced: moto ignores conditions, and the wire here has no TLS."""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::S3::BucketPolicy"
 
     @classmethod
     def create_from_cloudformation_json(
@@ -71,11 +75,8 @@ class BucketPolicy(CloudFormationModel):
             bucket.policy = None
 
 
-class KeyPair(CloudFormationModel):
-    """moto finds it by its type; only with a public key that was made elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        self.physical_resource_id = name
+class KeyPair(_Named, CloudFormationModel):
+    """Only with a public key that was made elsewhere."""
 
     @staticmethod
     def cloudformation_name_type() -> str:
@@ -84,10 +85,6 @@ class KeyPair(CloudFormationModel):
     @staticmethod
     def cloudformation_type() -> str:
         return "AWS::EC2::KeyPair"
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return False
 
     @classmethod
     def create_from_cloudformation_json(

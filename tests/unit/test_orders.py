@@ -16,6 +16,7 @@ from annex_core.model.route import Market, overridden
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
+from tests.unit.strategies import capped_routes
 from tests.unit.world import (
     ALICE,
     NOW,
@@ -243,24 +244,10 @@ orders = st.lists(
     max_size=3,
     unique_by=lambda each: each.id,
 )
-routes = st.builds(
-    lambda instances, vcpus, hourly, budget: replace(
-        ROUTE,
-        max_instances=instances,
-        max_vcpus=vcpus,
-        max_hourly_cost=hourly,
-        budget=budget,
-        grow_interval=timedelta(0),
-    ),
-    st.integers(0, 40),
-    st.none() | st.integers(0, 200),
-    st.none() | st.decimals(0, 20, places=2),
-    st.none() | st.decimals(0, 200, places=2),
-)
 worlds = st.builds(
     lambda some, route, jobs: ordered(*some, groups=[group(jobs)] if jobs else (), routes={"spot": route}),
     orders,
-    routes,
+    capped_routes,
     st.integers(0, 50),
 )
 

@@ -12,6 +12,7 @@ from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
+from tests.unit.strategies import capped_routes
 from tests.unit.world import ALICE, NOW, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
 
 groups = st.lists(
@@ -22,20 +23,6 @@ groups = st.lists(
         memory_mib=st.integers(0, 40_000),
     ),
     max_size=4,
-)
-routes = st.builds(
-    lambda instances, vcpus, hourly, budget: replace(
-        ROUTE,
-        max_instances=instances,
-        max_vcpus=vcpus,
-        max_hourly_cost=hourly,
-        budget=budget,
-        grow_interval=timedelta(0),
-    ),
-    st.integers(0, 40),
-    st.none() | st.integers(0, 200),
-    st.none() | st.decimals(0, 20, places=2),
-    st.none() | st.decimals(0, 200, places=2),
 )
 launches = st.lists(
     st.builds(
@@ -67,7 +54,7 @@ def snapshots(demand, route, asked, came):
     return living(demand, at=RegionView(listed, shown), launches=asked, routes={"spot": route})
 
 
-worlds = st.builds(snapshots, groups, routes, launches, st.integers(0, 10))
+worlds = st.builds(snapshots, groups, capped_routes, launches, st.integers(0, 10))
 
 LEFT_OVER_ROOM = snapshots(
     [group(idle=5, cpus=6), group(idle=35)],
