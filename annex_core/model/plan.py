@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from annex_core.model.annex import Annex, Launch
+from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen
 from annex_core.model.route import Route
@@ -95,6 +96,31 @@ Action = LaunchFleet | CloseLaunch | CancelFleets | Terminate | Retag | DropFree
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Machines of any of these types, the cheapest first."""
+
+    types: tuple[str, ...]
+    machines: int
+
+
+@dataclass(frozen=True)
+class GroupOutlook:
+    """What was decided for one group of idle jobs; *placed*, *served* and *waiting* are all of them."""
+
+    group: JobGroup
+    placed: int = 0
+    """Jobs that have room on what is there, or on its way."""
+    served: int = 0
+    """Jobs that this plan asks for machines for."""
+    asked: tuple[Asked, ...] = ()
+    """Those machines. Other groups may share them."""
+    waiting: int = 0
+    """Jobs that get nothing now."""
+    why_not_more: str | None = None
+    """Why these get nothing, as part of a sentence; None where there are none."""
+
+
+@dataclass(frozen=True)
 class Outlook:
     """How one annex stands, and why it gets no more than it gets."""
 
@@ -106,6 +132,8 @@ class Outlook:
     """Why they wait, in the words of *sentence*; None when nothing holds them back."""
     ordered: int = 0
     """Machines that were ordered by hand and are not asked for yet."""
+    groups: tuple[GroupOutlook, ...] = ()
+    """The same by group of idle jobs, as data."""
 
 
 @dataclass(frozen=True)

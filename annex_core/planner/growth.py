@@ -1,7 +1,7 @@
 """One annex: what it may ask for now, and the sentence that says why not more."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from annex_core.model.annex import Annex, LaunchState
@@ -18,6 +18,7 @@ from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
 from annex_core.planner.safeguard import unsafe
 from annex_core.planner.step import NEVER_JOINED, Step, never_joined
+from annex_core.planner.verdicts import STEP_BY_STEP
 
 _LAST_CALL = timedelta(minutes=10)
 _TOO_LATE = timedelta(minutes=3)
@@ -79,18 +80,20 @@ def grow(
     lacking = shortfalls(annex, route, snapshot)
     needs = step.needs()
     waiting = sum(need.jobs for need in needs)
+    held_back: str | None = None
     if lacking or waiting:
         hold = _hold(annex, route, groups, held, snapshot, fresh=any(each.fresh for each in lacking))
         step.reasons.append(hold)
         if hold is None:
             for each in lacking:
                 step.fill(each)
+        held_back = hold
         if waiting and (annex.pilot or route.pilot):
-            step.reasons.append(
-                f"route {route.name} is for pilots of another pool, and jobs of this queue can't run there"
-            )
+            held_back = f"route {route.name} is for pilots of another pool, and jobs of this queue can't run there"
+            step.reasons.append(held_back)
         elif hold is None:
-            step.serve(step.needs() if lacking else needs)
+            needs = step.needs() if lacking else needs
+            step.serve(needs)
     said = [reason for reason in dict.fromkeys(step.reasons) if reason]
     if len(said) > _REASONS_TOLD:
         said[_REASONS_TOLD:] = [
@@ -98,7 +101,8 @@ def grow(
         ]
     unfilled = sum(each.machines for each in lacking)
     outlook = _outlook(annex, step.held, waiting, unfilled, said, snapshot)
-    return Growth(tuple(step.launches.values()), outlook)
+    by_group = step.verdicts.outlooks(groups, needs, held_back or step.rest)
+    return Growth(tuple(step.launches.values()), replace(outlook, groups=by_group))
 
 
 def _hold(
@@ -149,7 +153,7 @@ def _hold(
             return f"AWS refused the last request ({clause(newest.reason or '')}); the next try comes soon"
         if newest.reason:
             return f"AWS gave less than was asked for ({clause(newest.reason)}); the next try comes soon"
-        return "more are asked for step by step"
+        return STEP_BY_STEP
     return None
 
 

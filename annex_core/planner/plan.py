@@ -12,6 +12,7 @@ from annex_core.model.plan import (
     CancelFleets,
     CloseLaunch,
     FinishAnnex,
+    GroupOutlook,
     Outlook,
     Plan,
     Terminate,
@@ -69,19 +70,19 @@ def _decide(
 ) -> tuple[list[Action], Outlook | None]:
     """What is to be done about one annex, and what its jobs are told; None where it has no idle jobs."""
     annex = snapshot.annexes.get(key)
-    idle = sum(group.idle for group in groups)
     if annex and annex.lease_ends <= snapshot.aws_now(annex.region):
         ended = f"Annex {key.name}: its lease has ended; a new one begins when its machines are gone."
-        return _finished(annex, snapshot), Outlook(ended, idle, "the lease has ended")
+        return _finished(annex, snapshot), _unplanned(ended, groups, "the lease has ended")
     if annex and annex.ending:
         ending = f"Annex {key.name} ends: {machines(_held(annex, snapshot, _VOLUME_GIB))}."
-        return [*ended_by_hand(annex, snapshot), *_finished(annex, snapshot)], Outlook(ending, idle, "it was ended")
+        its_end = [*ended_by_hand(annex, snapshot), *_finished(annex, snapshot)]
+        return its_end, _unplanned(ending, groups, "it was ended")
     actions: list[Action] = []
     outlook = None
     orders = annex is not None and any(order.annex == annex.id for order in snapshot.orders)
     chosen = _route(annex, groups, snapshot)
     if isinstance(chosen, str):
-        outlook = Outlook(f"Annex {key.name}: {clause(chosen)}.", idle, chosen)
+        outlook = _unplanned(f"Annex {key.name}: {clause(chosen)}.", groups, chosen)
         held = _held(annex, snapshot, _VOLUME_GIB)
     else:
         held = _held(annex, snapshot, chosen.volume_gib)
@@ -93,6 +94,12 @@ def _decide(
         actions += retags(annex, snapshot)
         actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
     return actions, outlook
+
+
+def _unplanned(sentence: str, groups: Sequence[JobGroup], why: str) -> Outlook:
+    """Nothing is decided for any of the jobs, all for the same reason."""
+    by_group = tuple(GroupOutlook(group, waiting=group.idle, why_not_more=why) for group in groups)
+    return Outlook(sentence, sum(group.idle for group in groups), why, groups=by_group)
 
 
 def _by_key(groups: Sequence[JobGroup]) -> Mapping[AnnexKey, list[JobGroup]]:

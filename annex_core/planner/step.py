@@ -21,6 +21,7 @@ from annex_core.planner.ordering import Shortfall
 from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
 from annex_core.planner.sizing import Load, pack
+from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, Verdicts
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
@@ -55,7 +56,10 @@ class Step:
         self._snapshot = snapshot
         self._matcher = matcher
         self._limits = caps(route, annex.limits)
-        self._left = 1 if len(never_joined(annex, snapshot)) >= NEVER_JOINED else _TARGET * FLEETS_A_STEP
+        alone = len(never_joined(annex, snapshot)) >= NEVER_JOINED
+        self._left = 1 if alone else _TARGET * FLEETS_A_STEP
+        self.rest = TRIED_ALONE if alone else STEP_BY_STEP
+        """Why jobs wait that no cap holds back."""
         self._boot = boot(snapshot)
         self._without: set[str] = set()
         self._capped: list[str | None] = []
@@ -64,6 +68,7 @@ class Step:
         """With what the step asks for: that counts as bought."""
         self.launches: dict[tuple[tuple[str, ...], str | None], LaunchFleet] = {}
         self.reasons: list[str | None] = []
+        self.verdicts = Verdicts()
 
     def needs(self) -> tuple[Need, ...]:
         """Jobs that find no room, as things stand."""
@@ -93,6 +98,8 @@ class Step:
         self.reasons += reasons
         if waiting:
             self.reasons += self._capped
+            if not self._open:
+                self.reasons.append(self.rest)
 
     @property
     def _open(self) -> bool:
@@ -110,7 +117,7 @@ class Step:
         """Ask for machines until some can't be had; returns the jobs that are left, to be packed anew."""
         left = [each.jobs for each in waiting]
         for load in pack(waiting, kinds, self._matcher, without=self._without):
-            had = self._take(load, kinds)
+            had = self._take(load, kinds, waiting)
             for at, jobs in load.jobs:
                 left[at] -= jobs * had
             if had < load.machines or not self._open:
@@ -127,17 +134,26 @@ class Step:
         for need, each in zip(needs, found, strict=True):
             if not each.types:
                 (misfits if each.settled else unsettled).append(need.group)
-            elif jobs := self._worthwhile(need, kinds.kinds[each.types[0]]):
+                continue
+            jobs = self._worthwhile(need, kinds.kinds[each.types[0]])
+            if jobs:
                 servable.append(replace(each, jobs=jobs))
             else:
                 reasons.append(TOO_SHORT)
+            if jobs < need.jobs:
+                self.verdicts.hold(need.group, TOO_SHORT)
         no = f"no machine of route {self._route.name} can run them"
-        reasons += [f"{no}, {lacking(group, kinds, self._matcher)}" for group in misfits[:_MISFITS_TOLD]]
+        for at, group in enumerate(misfits):
+            told = f"{no}, {lacking(group, kinds, self._matcher)}" if at < _MISFITS_TOLD else no
+            self.verdicts.hold(group, told)
+            reasons += [told] if at < _MISFITS_TOLD else []
         if misfits[_MISFITS_TOLD:]:
             reasons.append(f"{no}: {counted(len(misfits) - _MISFITS_TOLD, 'group')} of jobs more")
         if unsettled:
             some = counted(len(unsettled), "group")
             reasons.insert(0, f"{some} of jobs are not yet compared with every type of the route; that goes on")
+        for group in unsettled:
+            self.verdicts.hold(group, "they are not yet compared with every type of the route; that goes on")
         return servable, reasons
 
     @property
@@ -161,7 +177,7 @@ class Step:
         machines = worth(-(-need.jobs // each), need, each, boot_takes=self._boot, slots=slots)
         return min(need.jobs, machines * each)
 
-    def _take(self, load: Load, kinds: Shelf) -> int:
+    def _take(self, load: Load, kinds: Shelf, waiting: Sequence[Found]) -> int:
         """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
         wanted, types = min(load.machines, self._left, _TARGET), load.types
         allowed = self._allowance(types, wanted, self._route)
@@ -173,6 +189,8 @@ class Step:
             self._ask(types, allowed.instances, self._route, None)
         if allowed.instances < wanted:
             self._leave_out(types, kinds)
+        for at, jobs in load.jobs:
+            self.verdicts.take(waiting[at].group, types, allowed.instances, jobs, why_not_more=allowed.reason)
         return allowed.instances
 
     def _leave_out(self, types: tuple[str, ...], kinds: Shelf) -> None:

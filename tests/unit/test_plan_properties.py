@@ -97,6 +97,22 @@ def test_every_idle_job_is_served_or_its_waiting_explained(of):
     assert outlook.waiting == 0 or outlook.reason or fleets(of)
 
 
+@settings(deadline=None)
+@given(worlds)
+@example(LEFT_OVER_ROOM)
+def test_of_every_group_is_told_what_becomes_of_each_of_its_jobs(of):
+    outlook = plan(of).outlooks.get(ALICE)
+    told = outlook.groups if outlook else ()
+    assert [each.group for each in told] == list(of.demand)
+    for each in told:
+        assert each.placed + each.served + each.waiting == each.group.idle
+        assert min(each.placed, each.served, each.waiting) >= 0
+        assert bool(each.why_not_more) == bool(each.waiting)
+        assert bool(each.asked) == bool(each.served)
+    asked = {name for each in told for some in each.asked for name in some.types}
+    assert asked == {name for fleet in fleets(of) for name in fleet.types}
+
+
 @settings(max_examples=300, deadline=None)
 @given(worlds)
 @example(LEFT_OVER_ROOM)
