@@ -13,13 +13,14 @@ from botocore.exceptions import ClientError
 
 from annex_core.account.checks import Finding
 from annex_core.account.components import SERVICE_ROLES
-from annex_core.account.preflight import Facts, Key, Subnet, needed_services, preflight, quota_code, vcpu_class
+from annex_core.account.preflight import Facts, Key, Subnet, needed_services, preflight
 from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud
 from annex_core.errors import NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
+from annex_core.model.quota import quota_code, vcpu_class
 from annex_core.model.route import FleetApi, Route
 from annex_core.model.tags import AnnexTags
 from annex_core.ports import LaunchRequest, Override, TemplateRequest

@@ -98,6 +98,8 @@ class Launch:
     """The id of the order that it fills; None where jobs asked for it."""
     ends_at_latest: datetime | None = None
     """Its own outer bound, which no extension moves; None where the journal is older than that."""
+    pools: tuple[tuple[str, str], ...] = ()
+    """The types and zones that it may draw from; empty where the journal is older than that."""
     closed: datetime | None = None
     """When its unfilled part was cancelled, or AWS's answer said that there is none: it brings no more instances."""
 

@@ -11,7 +11,9 @@ from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
+from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Route
+from annex_core.model.setback import Setback
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet, Instance, Slot
 
@@ -55,6 +57,14 @@ class Snapshot:
     """Why a route can't be used, by its name."""
     types: Mapping[str, Mapping[str, InstanceType]] = field(default_factory=dict)
     """Instance types by region and name."""
+    prices: Mapping[str, SpotPrices] = field(default_factory=dict)
+    """Of the Spot market, by region; asked in the background, so that they are minutes or hours old."""
+    zones: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The availability zone of each subnet that a route names, by region."""
+    offered: Mapping[str, Mapping[str, AbstractSet[str]]] = field(default_factory=dict)
+    """The zones that have a type at all, by region and type; a type that is missing is not known of."""
+    setbacks: Sequence[Setback] = ()
+    """What AWS had none of, or no quota for, not long ago."""
     annexes: Mapping[AnnexKey, Annex] = field(default_factory=dict)
     launches: Sequence[Launch] = ()
     """Of the living annexes."""

@@ -76,7 +76,12 @@ def instance_hour(kind: InstanceType, route: Route) -> Decimal | None:
     hour = ceiling(kind, route)
     if hour is None:
         return None
-    return hour + ADDRESS_HOUR + VOLUME_GIB_HOUR * route.volume_gib + route.egress_price
+    return hour + beside(route)
+
+
+def beside(route: Route) -> Decimal:
+    """USD that an hour of any instance costs beside itself: its address, its volume, the allowance for egress."""
+    return ADDRESS_HOUR + VOLUME_GIB_HOUR * route.volume_gib + route.egress_price
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from annex_core.account.preflight import Facts, Key, Subnet, preflight, quota_code, vcpu_class
+from annex_core.account.preflight import Facts, Key, Subnet, preflight
 from annex_core.model.hardware import InstanceType
+from annex_core.model.quota import quota_code, vcpu_class
 from annex_core.model.route import FleetApi, Market
 from tests.unit.world import ROUTE
 
