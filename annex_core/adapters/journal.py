@@ -92,6 +92,13 @@ _STEPS = (
     CREATE INDEX deaths_of ON deaths (annex, at);
     """,
     "ALTER TABLE annexes ADD COLUMN credentials TEXT NOT NULL DEFAULT 'site';",
+    """
+    ALTER TABLE launches RENAME COLUMN region TO place;
+    UPDATE launches SET place = place || coalesce((
+        SELECT coalesce(' at ' || endpoint, '') || CASE credentials WHEN 'site' THEN '' ELSE ' by ' || credentials END
+        FROM annexes WHERE id = launches.annex AND started <= launches.intended ORDER BY started DESC LIMIT 1
+    ), '');
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

@@ -10,6 +10,7 @@ from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchS
 from annex_core.model.death import Death
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.route import FleetApi, Market
 
 ANNEX = (
@@ -17,7 +18,7 @@ ANNEX = (
     " max_hourly_cost, budget, overrides, ending, ending_since, pilot, credentials"
 )
 LAUNCH = (
-    "token, annex, region, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
+    "token, annex, place, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
     " closed, for_order, ends_at_latest"
 )
 INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone"
@@ -81,12 +82,12 @@ def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
 
 
 def launch_of(row: tuple[str, ...]) -> Launch:
-    token, annex, region, target, types, ceiling, intended, api, market, *rest = row
+    token, annex, place, target, types, ceiling, intended, api, market, *rest = row
     state, fleet, reason, obstacle, closed, order, latest = rest
     return Launch(
         token=token,
         annex=annex,
-        region=region,
+        place=Place(place),
         target=int(target),
         types=tuple(types.split(",")) if types else (),
         hourly_ceiling=decimal(ceiling),
@@ -107,7 +108,7 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
     return (
         launch.token,
         launch.annex,
-        launch.region,
+        launch.place,
         launch.target,
         ",".join(launch.types),
         amount(launch.hourly_ceiling),

@@ -17,7 +17,8 @@ from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.settings import pool_name
 from annex_core.cli.asking_aws import Ground
 from annex_core.errors import AnnexError, NotPermitted, Refused
-from annex_core.model.route import SITE, Route
+from annex_core.model.place import SITE
+from annex_core.model.route import Route
 
 
 def routes_here() -> list[Route]:

@@ -6,6 +6,7 @@ from annex_core.model import tags
 from annex_core.model.annex import Launch
 from annex_core.model.audit import Origin, Who
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.plan import Action, CancelFleets, CloseLaunch, FinishAnnex, LaunchFleet, Retag, Terminate
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Fleet, Instance
@@ -26,8 +27,8 @@ def cause(what: Action | Launch, snapshot: Snapshot) -> Cause:
             return _of_machines(order, _by_id(id_, snapshot), snapshot)
         case CloseLaunch(launch):
             return Origin.LEASE, _by_id(launch.annex, snapshot), None
-        case CancelFleets(region, ids) | Terminate(region, ids):
-            return Origin.LEASE, _tagged(region, ids, snapshot), None
+        case CancelFleets(place, ids) | Terminate(place, ids):
+            return Origin.LEASE, _tagged(place, ids, snapshot), None
         case Retag(annex) | FinishAnnex(annex):
             return Origin.LEASE, _written(annex.key), None
         case _:
@@ -43,8 +44,8 @@ def _by_id(id_: str, snapshot: Snapshot) -> str | None:
     return next((_written(key) for key, annex in snapshot.annexes.items() if annex.id == id_), None)
 
 
-def _tagged(region: str, ids: Container[str], snapshot: Snapshot) -> str | None:
-    view = snapshot.regions.get(region, RegionView())
+def _tagged(place: Place, ids: Container[str], snapshot: Snapshot) -> str | None:
+    view = snapshot.regions.get(place, RegionView())
     shown: list[Fleet | Instance] = [*view.fleets, *view.instances]
     keys = {tags.key_of(each.tags) for each in shown if each.id in ids}
     return ", ".join(sorted(_written(key) for key in keys if key)) or None

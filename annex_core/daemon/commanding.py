@@ -25,6 +25,7 @@ from annex_core.model.annex import Annex, Ending
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
+from annex_core.model.place import Place
 from annex_core.model.route import EVERYBODY, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
@@ -170,7 +171,7 @@ class Commands:
             raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
         asked, notes = completed(asked, route)
         warnings = [*notes]
-        snapshot = self._knowing(asked.get("instance_types", ()), route.region, snapshot, warnings)
+        snapshot = self._knowing(asked.get("instance_types", ()), route.place, snapshot, warnings)
         if lives:
             warnings += joined(lives, asked)
             annex = self._longer(lives, asked, snapshot, now, warnings)
@@ -195,25 +196,25 @@ class Commands:
             self._wake()
         return _answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
 
-    def _knowing(self, names: Collection[str], region: str, snapshot: Snapshot, warnings: list[str]) -> Snapshot:
+    def _knowing(self, names: Collection[str], place: Place, snapshot: Snapshot, warnings: list[str]) -> Snapshot:
         """
         With types that no route names, as the catalogue has them; the next cycle asks the region for them.
 
         Raises:
             Refused: The region was asked for all of them, for its routes name them, and has none.
         """
-        known = snapshot.types.get(region, {})
-        found = dict(self._types(region, [name for name in names if name not in known]))
+        known = snapshot.types.get(place, {})
+        found = dict(self._types(place.region, [name for name in names if name not in known]))
         if missing := sorted({*names} - known.keys() - found.keys()):
             raise BadRequest(f"AWS has no instance type {', '.join(missing)}")
-        asked = {name for each in snapshot.routes.values() if each.region == region for name in each.instance_types}
+        asked = {name for each in snapshot.routes.values() if each.place == place for name in each.instance_types}
         if absent := sorted(found.keys() & asked) if known else []:
             if {*absent} == {*names}:
-                raise Refused(f"{region} has no {' and no '.join(absent)}")
-            warnings.append(f"{region} has no {' and no '.join(absent)}")
+                raise Refused(f"{place.region} has no {' and no '.join(absent)}")
+            warnings.append(f"{place.region} has no {' and no '.join(absent)}")
         for name in absent:
             del found[name]
-        return replace(snapshot, types={**snapshot.types, region: {**known, **found}}) if found else snapshot
+        return replace(snapshot, types={**snapshot.types, place: {**known, **found}}) if found else snapshot
 
     def _route(self, asked: Mapping[str, Any], snapshot: Snapshot, lives: Annex | None) -> Route:
         name = asked.get("route") or (lives.route if lives else self._default_route)
@@ -243,7 +244,7 @@ class Commands:
         """The annex with the lease that a further create asks for, if that is a later one."""
         if lives.ending:
             raise Refused(f"annex {lives.key.name} is being ended; wait until it is gone")
-        until = lease(asked, by_aws(now, lives.region, snapshot))
+        until = lease(asked, by_aws(now, lives.place, snapshot))
         if until is None or until == lives.lease_ends:
             return lives
         if until < lives.lease_ends:
@@ -262,7 +263,7 @@ class Commands:
     def _extend(self, asked: Mapping[str, Any], asker: Asker) -> str:
         snapshot, now = self._snapshot(), self._clock()
         annex = self._living(asked, asker, snapshot)
-        until = lease(asked, by_aws(now, annex.region, snapshot))
+        until = lease(asked, by_aws(now, annex.place, snapshot))
         if until is None:
             raise BadRequest("extend: say until when")
         changed = extended(annex, until, snapshot, now)

@@ -10,6 +10,7 @@ from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError
 from annex_core.model.annex import KnownInstance
 from annex_core.model.death import Death, printed
+from annex_core.model.place import Place
 from annex_core.model.snapshot import Snapshot
 from annex_core.ports import Cloud
 
@@ -31,52 +32,52 @@ class Deaths:
         self._clock = clock
         self._tried: Counter[str] = Counter()
 
-    def before_ending(self, region: str, instances: Collection[str], why: str, snapshot: Snapshot) -> None:
+    def before_ending(self, place: Place, instances: Collection[str], why: str, snapshot: Snapshot) -> None:
         """Keep what those of *instances* have printed that never joined; that it fails ends nothing later."""
         told = {death.instance for death in snapshot.deaths}
-        mine = [known for known in _never_joined(snapshot, region) if known.id in instances and known.id not in told]
-        self._keep(region, mine, dict.fromkeys(instances, f"condor_annexd ended it: {why}"))
+        mine = [known for known in _never_joined(snapshot, place) if known.id in instances and known.id not in told]
+        self._keep(place, mine, dict.fromkeys(instances, f"condor_annexd ended it: {why}"))
 
-    def unexplained(self, snapshot: Snapshot) -> Mapping[str, Sequence[KnownInstance]]:
-        """By region, those that are gone by themselves and that nothing is kept of yet."""
+    def unexplained(self, snapshot: Snapshot) -> Mapping[Place, Sequence[KnownInstance]]:
+        """By place, those that are gone by themselves and that nothing is kept of yet."""
         told = {death.instance for death in snapshot.deaths}
         found = {
-            region: [
+            place: [
                 known
-                for known in _never_joined(snapshot, region)
+                for known in _never_joined(snapshot, place)
                 if known.gone
                 and known.id not in told
                 and snapshot.at - known.gone < TOLD_FOR
                 and self._tried[known.id] < TRIES
             ][:AT_ONCE]
-            for region in snapshot.regions
+            for place in snapshot.regions
         }
-        return {region: some for region, some in found.items() if some}
+        return {place: some for place, some in found.items() if some}
 
-    def explain(self, region: str, gone: Sequence[KnownInstance]) -> None:
+    def explain(self, place: Place, gone: Sequence[KnownInstance]) -> None:
         """
         Raises:
             AnnexError: AWS doesn't tell now; it is asked again at the next cycle.
         """
         self._tried.update(known.id for known in gone)
-        reasons = self._regions[region].cloud.state_reasons([known.id for known in gone])
+        reasons = self._regions[place].cloud.state_reasons([known.id for known in gone])
         listed = [known for known in gone if known.id in reasons]
-        self._keep(region, listed, reasons)
+        self._keep(place, listed, reasons)
 
-    def _keep(self, region: str, instances: Sequence[KnownInstance], reasons: Mapping[str, str]) -> None:
+    def _keep(self, place: Place, instances: Sequence[KnownInstance], reasons: Mapping[str, str]) -> None:
         started = self._clock()
         for known in instances[:AT_ONCE]:
             if self._clock() - started > PATIENCE:
                 break
-            boot_log, console = printed(_console(self._regions[region].cloud, known.id))
+            boot_log, console = printed(_console(self._regions[place].cloud, known.id))
             reason = reasons[known.id]
             self._journal.keep_death(Death(known.id, known.annex, self._clock(), reason, boot_log, console))
             last = boot_log.rpartition("\n")[2] or "it printed nothing of ours"
             log.error("%s never joined: %s; its last word: %s", known.id, reason, last)
 
 
-def _never_joined(snapshot: Snapshot, region: str) -> list[KnownInstance]:
-    ids = {annex.id for annex in snapshot.annexes.values() if annex.region == region and not annex.pilot}
+def _never_joined(snapshot: Snapshot, place: Place) -> list[KnownInstance]:
+    ids = {annex.id for annex in snapshot.annexes.values() if annex.place == place and not annex.pilot}
     return [known for known in snapshot.known if known.annex in ids and known.joined is None]
 
 

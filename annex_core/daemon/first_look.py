@@ -64,7 +64,7 @@ class FirstLook:
         failed = False
         try:
             self._launcher.warm(route)
-            region = self._regions[route.region]
+            region = self._regions[route.place]
             if region.preflight:
                 findings = tuple(region.preflight(route, self._clock()))
         except Refused as error:

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Errand(StrEnum):
-    """What a hand is needed for; each kind has hands of its own in every region."""
+    """What a hand is needed for; each kind has hands of its own in every place."""
 
     LIST = "list"
     HISTORY = "history"
@@ -34,8 +34,8 @@ _HANDS = {
 }
 
 
-def threads(region: str, errand: Errand) -> Executor:
-    return ThreadPoolExecutor(_HANDS[errand], thread_name_prefix=f"{errand} {region}")
+def threads(place: str, errand: Errand) -> Executor:
+    return ThreadPoolExecutor(_HANDS[errand], thread_name_prefix=f"{errand} {place}")
 
 
 class Hands:
@@ -43,15 +43,14 @@ class Hands:
     For one caller's thread.
 
     Args:
-        hire: What carries out one kind of errand in one region.
+        hire: What carries out one kind of errand in one place.
     """
 
     def __init__(self, hire: Callable[[str, Errand], Executor] = threads) -> None:
         self._hire = hire
         self._hired: dict[tuple[str, Errand], Executor] = {}
 
-    def submit(self, region: str, errand: Errand, task: Callable[[], T]) -> Future[T]:
-        place = region, errand
-        if place not in self._hired:
-            self._hired[place] = self._hire(region, errand)
-        return self._hired[place].submit(task)
+    def submit(self, place: str, errand: Errand, task: Callable[[], T]) -> Future[T]:
+        if (place, errand) not in self._hired:
+            self._hired[place, errand] = self._hire(place, errand)
+        return self._hired[place, errand].submit(task)

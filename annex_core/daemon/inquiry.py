@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from annex_core.model.place import Place
+
 T = TypeVar("T")
 
 
@@ -17,7 +19,7 @@ class _Asked(Generic[T]):
 
 class Kept(Generic[T]):
     """
-    Answers that need not be asked for each time, by region.
+    Answers that need not be asked for each time, by place.
 
     Args:
         stays: How long each is good for.
@@ -25,23 +27,23 @@ class Kept(Generic[T]):
 
     def __init__(self, stays: Callable[[T], timedelta]) -> None:
         self._stays = stays
-        self._kept: dict[str, tuple[datetime, T]] = {}
+        self._kept: dict[Place, tuple[datetime, T]] = {}
 
-    def stale(self, regions: Iterable[str], now: datetime) -> list[str]:
-        """Those of *regions* that are to be asked; all others are forgotten."""
-        self._kept = {region: kept for region, kept in self._kept.items() if region in {*regions}}
-        return sorted(region for region in {*regions} if not self._good(region, now))
+    def stale(self, places: Iterable[Place], now: datetime) -> list[Place]:
+        """Those of *places* that are to be asked; all others are forgotten."""
+        self._kept = {place: kept for place, kept in self._kept.items() if place in {*places}}
+        return sorted(place for place in {*places} if not self._good(place, now))
 
-    def keep(self, region: str, answer: T, now: datetime) -> None:
-        self._kept[region] = (now, answer)
+    def keep(self, place: Place, answer: T, now: datetime) -> None:
+        self._kept[place] = (now, answer)
 
-    def answers(self) -> dict[str, T]:
-        return {region: answer for region, (_, answer) in self._kept.items()}
+    def answers(self) -> dict[Place, T]:
+        return {place: answer for place, (_, answer) in self._kept.items()}
 
-    def _good(self, region: str, now: datetime) -> bool:
-        if region not in self._kept:
+    def _good(self, place: Place, now: datetime) -> bool:
+        if place not in self._kept:
             return False
-        asked, answer = self._kept[region]
+        asked, answer = self._kept[place]
         return now - asked < self._stays(answer)
 
 

@@ -104,7 +104,7 @@ class Launcher:
         Raises:
             Refused: The image or a subnet does not exist.
         """
-        cloud = self._regions[route.region].cloud
+        cloud = self._regions[route.place].cloud
         cloud.resolve_image(route.image)
         cloud.subnet_zones(route.subnets)
 
@@ -116,7 +116,7 @@ class Launcher:
             AnnexError: Before anything was asked of EC2's fleets; what came of the request itself is in the journal.
         """
         annex = wanted.annex
-        region = self._regions[annex.region]
+        region = self._regions[annex.place]
         self._journal.begin(annex)
         try:
             config = configuration(route, region.cloud)
@@ -184,7 +184,7 @@ class Launcher:
         """Delete what is left of an annex that costs nothing, template and bundle, and close its record."""
         template = self._journal.template(annex.id)
         if template:
-            region = self._regions[annex.region]
+            region = self._regions[annex.place]
             try:
                 region.cloud.delete_template(template.template)
                 if template.bucket:

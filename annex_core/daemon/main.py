@@ -48,6 +48,7 @@ from annex_core.daemon.regions import Region, Regions
 from annex_core.daemon.remains import Remains
 from annex_core.daemon.status import status
 from annex_core.errors import AnnexError, JournalBroken
+from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
 
 log = logging.getLogger("annex_core.daemon")
@@ -248,21 +249,21 @@ class Daemon:
         kinds = self._catalogue.types(region, names)
         return {name: kind.on_demand for name, kind in kinds.items() if kind.on_demand is not None}
 
-    def _region(self, name: str, endpoint: str | None, credentials: str) -> Region:
+    def _region(self, place: Place) -> Region:
         """
         Raises:
             NotPermitted: There is no such profile.
         """
         aws = AwsRegion(
-            name,
-            endpoint=endpoint,
-            credentials=source(credentials, self._chosen.credentials),
+            place.region,
+            endpoint=place.endpoint,
+            credentials=source(place.credentials, self._chosen.credentials),
             told=self._audit.told,
         )
         with aws_call("AnnexCredentials"):
             cloud = ec2_cloud(aws)
         return Region(
-            name,
+            place,
             cloud,
             partial(bundle_store, aws),
             sign_reader(aws),

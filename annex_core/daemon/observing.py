@@ -19,11 +19,13 @@ from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.hardware import InstanceType
+from annex_core.model.place import Place
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.planner.caps import tightened
 from annex_core.planner.holdings import overdue, remember, with_memory
+from annex_core.planner.places import once
 from annex_core.planner.strangers import Sighting, adopt, sighting, strangers
 from annex_core.ports import Queue, Slots
 
@@ -49,14 +51,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """What a region answered."""
+    """What a place answered."""
 
     asked: datetime
     under_way: frozenset[str]
     """Subjects of what was being done there when it was asked: the view may show it or not."""
     view: RegionView
     types: Mapping[str, InstanceType]
-    """Those that routes and view speak of, as far as the region has them."""
+    """Those that routes and view speak of, as far as it has them."""
 
 
 class Observer:
@@ -101,7 +103,7 @@ class Observer:
         self._domain = domain
         self._trust_domain = trust_domain
         self._slots_since: datetime | None = None
-        self._sightings: dict[str, Sighting | None] = {}
+        self._sightings: dict[Place, Sighting | None] = {}
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
         self._histories = Inquiry[str](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
@@ -124,7 +126,7 @@ class Observer:
     ) -> Snapshot:
         """
         Args:
-            under_way: Subjects of what is being done, and the region of each.
+            under_way: Subjects of what is being done, and the place of each.
         """
         silent: dict[str, str] = {}
 
@@ -155,33 +157,31 @@ class Observer:
         self._slots_since = None if slots is None else self._slots_since or now
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
-        ordered = {name: self._ordered(annexes, name) for name in self._regions.names()}
-        listings = ask_all(
+        places = self._regions.places()
+        ordered = {place: self._ordered(annexes, place) for place in places}
+        listed = ask_all(
             self._listings,
-            {
-                name: partial(self._ask, name, routes.values(), ordered[name], now, under_way)
-                for name in self._regions.names()
-            },
+            {place: partial(self._ask, place, routes.values(), ordered[place], now, under_way) for place in places},
             meanwhile="no answer yet",
         )
-        here = [route for route in routes.values() if route.region in self._regions.names()]
-        unread = self._signs.stale([route.region for route in here if route.reaper], now)
-        read = ask_all(self._reading, {f"signs in {name}": partial(self._read, name, now) for name in unread})
-        unasked = self._barred.stale([route.region for route in here if route.reaper and route.probe], now)
-        asked = ask_all(self._probing, {f"the function in {name}": partial(self._probe, name) for name in unasked})
-        for name in self._regions.names():
-            if (what := f"signs in {name}") in read:
-                self._signs.keep(name, read[what], now)
-            if (what := f"the function in {name}") in asked:
-                self._barred.keep(name, asked[what], now)
+        listings = {place: listed[place] for place in places if place in listed}
+        here = [route for route in routes.values() if route.place in places]
+        unread = self._signs.stale([route.place for route in here if route.reaper], now)
+        read = ask_all(self._reading, {f"signs in {place}": partial(self._read, place, now) for place in unread})
+        unasked = self._barred.stale([route.place for route in here if route.reaper and route.probe], now)
+        asked = ask_all(self._probing, {f"the function in {place}": partial(self._probe, place) for place in unasked})
+        for place in places:
+            if (what := f"signs in {place}") in read:
+                self._signs.keep(place, read[what], now)
+            if (what := f"the function in {place}") in asked:
+                self._barred.keep(place, asked[what], now)
         self.unseen = frozenset().union(*(listing.under_way for listing in listings.values()))
-        frozen = {
-            name: f"AWS does not answer in {name}: {silent[name]}" for name in self._regions.names() if name in silent
-        }
-        for name, listing in listings.items():
-            why = self._strange(name, listing.view, listing.asked)
+        frozen = {place: f"AWS does not answer in {place}: {silent[place]}" for place in places if place in silent}
+        views = once({place: listing.view for place, listing in listings.items()}, annexes)
+        for place, view in views.items():
+            why = self._strange(place, view, listings[place].asked)
             if why:
-                frozen[name] = why
+                frozen[place] = why
         living = self._journal.annexes()
         snapshot = Snapshot(
             at=min([now, *(listing.asked for listing in listings.values())]),
@@ -189,17 +189,17 @@ class Observer:
             slots_since=self._slots_since,
             counts=counts,
             slots=slots,
-            regions={name: listing.view for name, listing in listings.items()},
+            regions=views,
             routes={name: route for name, route in routes.items() if name not in clashes},
             refused_routes={**refused, **clashes},
-            types={name: listing.types for name, listing in listings.items()},
+            types={place: listing.types for place, listing in listings.items()},
             annexes={annex.key: annex for annex in living},
             launches=self._journal.launches(living),
             known=self._journal.instances(living),
             deaths=self._journal.deaths(living),
             frozen=frozen,
             signs=self._signs.answers(),
-            unreachable={name: why for name, why in self._barred.answers().items() if why},
+            unreachable={place: why for place, why in self._barred.answers().items() if why},
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
             domain=self._domain,
@@ -212,7 +212,7 @@ class Observer:
         for annex in living:
             if snapshot.annexes[annex.key] != annex:
                 self._journal.keep_limits(snapshot.annexes[annex.key])
-        late = {f"history of {launch.fleet} in {launch.region}": launch for launch in overdue(snapshot)}
+        late = {f"history of {launch.fleet} in {launch.place}": launch for launch in overdue(snapshot)}
         told = ask_all(self._histories, {what: partial(self._ask_why, launch) for what, launch in late.items()})
         self._obstacles |= {late[what].token: obstacle for what, obstacle in told.items()}
         wanted = {launch.token for launch in late.values()}
@@ -221,67 +221,59 @@ class Observer:
         return replace(snapshot, obstacles=dict(self._obstacles))
 
     def _ask(
-        self, name: str, routes: Iterable[Route], ordered: Iterable[str], now: datetime, under_way: Mapping[str, str]
+        self, place: Place, routes: Iterable[Route], ordered: Iterable[str], now: datetime, under_way: Mapping[str, str]
     ) -> Future[Listing]:
-        here = frozenset(subject for subject, region in under_way.items() if region == name)
-        names = {each for route in routes if route.region == name for each in route.instance_types} | {*ordered}
-        return self._hands.submit(name, Errand.LIST, lambda: Listing(now, here, *self._list(name, names)))
+        here = frozenset(subject for subject, where in under_way.items() if where == place)
+        names = {each for route in routes if route.place == place for each in route.instance_types} | {*ordered}
+        return self._hands.submit(place, Errand.LIST, lambda: Listing(now, here, *self._list(place, names)))
 
-    def _ordered(self, annexes: Iterable[Annex], region: str) -> frozenset[str]:
+    def _ordered(self, annexes: Iterable[Annex], place: Place) -> frozenset[str]:
         """Instance types that somebody asked for by hand, whatever the routes say."""
-        orders = self._orders.orders([annex for annex in annexes if annex.region == region])
+        orders = self._orders.orders([annex for annex in annexes if annex.place == place])
         return frozenset(name for order in orders for name in order.overrides.get("instance_types", ()))
 
-    def _list(self, name: str, names: Iterable[str]) -> tuple[RegionView, Mapping[str, InstanceType]]:
-        cloud = self._regions[name].cloud
+    def _list(self, place: Place, names: Iterable[str]) -> tuple[RegionView, Mapping[str, InstanceType]]:
+        cloud = self._regions[place].cloud
         instances, fleets = cloud.instances(self._pool), cloud.fleets(self._pool)
         view = RegionView(instances=instances, fleets=fleets, ahead=cloud.ahead())
         kinds = cloud.instance_types(sorted({*names, *(instance.type for instance in view.instances)}))
-        prices = self._prices(name, kinds)
+        prices = self._prices(place.region, kinds)
         return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}
 
-    def _read(self, name: str, now: datetime) -> Future[Signs]:
-        return self._hands.submit(name, Errand.SIGNS, lambda: self._regions[name].signs.read(now))
+    def _read(self, place: Place, now: datetime) -> Future[Signs]:
+        return self._hands.submit(place, Errand.SIGNS, lambda: self._regions[place].signs.read(now))
 
-    def _probe(self, name: str) -> Future[str]:
+    def _probe(self, place: Place) -> Future[str]:
         def ask() -> str:
-            return obstacle(self._regions[name].prober.ask() or (), self._trust_domain) or ""
+            return obstacle(self._regions[place].prober.ask() or (), self._trust_domain) or ""
 
-        return self._hands.submit(name, Errand.PROBE, ask)
+        return self._hands.submit(place, Errand.PROBE, ask)
 
     def _ask_why(self, launch: Launch) -> Future[str]:
         """What keeps AWS from filling a launch; empty when its history tells of nothing."""
-        cloud = self._regions[launch.region].cloud
+        cloud = self._regions[launch.place].cloud
         return self._hands.submit(
-            launch.region, Errand.HISTORY, lambda: cloud.fleet_trouble(launch.fleet or "", launch.intended) or ""
+            launch.place, Errand.HISTORY, lambda: cloud.fleet_trouble(launch.fleet or "", launch.intended) or ""
         )
 
-    def _strange(self, region: str, view: RegionView, now: datetime) -> str | None:
+    def _strange(self, place: Place, view: RegionView, now: datetime) -> str | None:
         """Why nothing may be launched where AWS shows what the journal can't explain; adopts it once settled."""
         annexes = {annex.key: annex for annex in self._journal.annexes()}
         known = self._journal.launches(annexes.values())
         fleets, instances = strangers(view, annexes, known, access_point=self._access_point)
         ids = [fleet.id for fleet in fleets] + [instance.id for instance in instances]
-        seen = self._sightings[region] = sighting(self._sightings.get(region), ids, now)
+        seen = self._sightings[place] = sighting(self._sightings.get(place), ids, now)
         if seen is None:
             return None
         if not seen.settled(now):
-            return f"{region} shows {len(ids)} fleets and machines that the journal does not know; waiting to be sure"
-        begun, launches = adopt(
-            region,
-            fleets,
-            instances,
-            annexes,
-            endpoint=self._regions.endpoint(region),
-            credentials=self._regions.credentials(region),
-            access_point=self._access_point,
-        )
+            return f"{place} shows {len(ids)} fleets and machines that the journal does not know; waiting to be sure"
+        begun, launches = adopt(place, fleets, instances, annexes, access_point=self._access_point)
         log.warning("taking %s into the journal, which did not know them; they end with their lease", ", ".join(ids))
         for annex in begun:
             self._journal.begin(annex)
         for launch in launches:
             self._journal.adopt(launch)
-        del self._sightings[region]
+        del self._sightings[place]
         return None
 
     def _report(self, silent: Mapping[str, str]) -> None:

@@ -124,7 +124,7 @@ class Provisioner:
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
             task = partial(self._send_again, launch, document, snapshot)
-            self._start(launch.annex, launch.region, Errand.LAUNCH, task)
+            self._start(launch.annex, launch.place, Errand.LAUNCH, task)
         if settled:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
         with self._lock:
@@ -138,8 +138,8 @@ class Provisioner:
         )
         decided = plan(snapshot, self._matcher)
         self._act(decided.actions, snapshot, unseen)
-        for region, gone in self._deaths.unexplained(snapshot).items():
-            self._start(f"deaths in {region}", region, Errand.HISTORY, partial(self._deaths.explain, region, gone))
+        for place, gone in self._deaths.unexplained(snapshot).items():
+            self._start(f"deaths in {place}", place, Errand.HISTORY, partial(self._deaths.explain, place, gone))
         for trouble in decided.troubles:
             if self.standing is None or trouble not in self.standing.plan.troubles:
                 log.warning("%s", trouble)
@@ -164,10 +164,10 @@ class Provisioner:
 
     def _look_ahead(self, recipes: Recipes) -> None:
         for route in self._first_look.due(recipes.routes):
-            self._start(f"route {route.name}", route.region, Errand.LAUNCH, partial(self._first_look.look, route))
+            self._start(f"route {route.name}", route.place, Errand.LAUNCH, partial(self._first_look.look, route))
 
     def _under_way(self) -> Mapping[str, str]:
-        """Subjects of what is being done, and the region of each."""
+        """Subjects of what is being done, and the place of each."""
         with self._lock:
             return dict(self._busy)
 
@@ -180,12 +180,12 @@ class Provisioner:
             if subject not in unseen:
                 self._start(subject, *_place(some[0]), partial(self._do_all, some, snapshot))
 
-    def _start(self, subject: str, region: str, errand: Errand, task: Callable[[], None]) -> None:
+    def _start(self, subject: str, place: str, errand: Errand, task: Callable[[], None]) -> None:
         with self._lock:
             if subject in self._busy:
                 return
-            self._busy[subject] = region
-        self._hands.submit(region, errand, partial(self._carry_out, subject, task))
+            self._busy[subject] = place
+        self._hands.submit(place, errand, partial(self._carry_out, subject, task))
 
     def _carry_out(self, subject: str, task: Callable[[], None]) -> None:
         failure = None
@@ -219,24 +219,24 @@ class Provisioner:
             case LaunchFleet():
                 self._launcher.launch(action, action.route)
             case CloseLaunch(launch, why):
-                cloud = self._regions[launch.region].cloud
+                cloud = self._regions[launch.place].cloud
                 still_open = cloud.open_requests([launch.fleet or ""])
                 if still_open:
                     log.info("fleet %s: cancelling %d open requests, %s", launch.fleet, len(still_open), why)
                     cloud.cancel_open_requests([each.id for each in still_open])  # the next listing shows what it did
                 else:
                     self._journal.close_launch(launch.token, self._clock())
-            case CancelFleets(region, fleets, terminate, why):
+            case CancelFleets(place, fleets, terminate, why):
                 log.info("cancelling %s: %s", ", ".join(fleets), why)
-                _complain(self._regions[region].cloud.cancel_fleets(fleets, terminate=terminate))
-            case Terminate(region, instances, why):
-                self._deaths.before_ending(region, instances, why, snapshot)
+                _complain(self._regions[place].cloud.cancel_fleets(fleets, terminate=terminate))
+            case Terminate(place, instances, why):
+                self._deaths.before_ending(place, instances, why, snapshot)
                 log.info("terminating %s: %s", ", ".join(instances), why)
-                _complain(self._regions[region].cloud.terminate(instances))
+                _complain(self._regions[place].cloud.terminate(instances))
             case Retag(annex, changes):
                 for tags, ids in changes:
                     log.info("annex %s: %s of %s", annex.key, ", ".join(f"{k} = {v}" for k, v in tags), ", ".join(ids))
-                    _complain(self._regions[annex.region].cloud.retag(ids, dict(tags)))
+                    _complain(self._regions[annex.place].cloud.retag(ids, dict(tags)))
             case DropFreeze(freeze):
                 self._orders.thaw([freeze])
             case FinishAnnex(annex):
@@ -270,10 +270,10 @@ def _subject(action: Action) -> str:
             return annex.id
         case CloseLaunch(launch):
             return f"close {launch.token}"
-        case CancelFleets(region, fleets):
-            return f"cancel in {region}: {' '.join(fleets)}"
-        case Terminate(region, instances):
-            return f"terminate in {region}: {' '.join(instances)}"
+        case CancelFleets(place, fleets):
+            return f"cancel in {place}: {' '.join(fleets)}"
+        case Terminate(place, instances):
+            return f"terminate in {place}: {' '.join(instances)}"
         case Retag(annex):
             return f"retag {annex.id}"
         case DropFreeze(freeze):
@@ -286,13 +286,13 @@ def _place(action: Action) -> tuple[str, Errand]:
     """Where an action is carried out, and by which hands."""
     match action:
         case LaunchFleet(annex=annex) | FinishAnnex(annex=annex):
-            return annex.region, Errand.LAUNCH
+            return annex.place, Errand.LAUNCH
         case CloseLaunch(launch):
-            return launch.region, Errand.END
-        case CancelFleets(region) | Terminate(region):
-            return region, Errand.END
+            return launch.place, Errand.END
+        case CancelFleets(place) | Terminate(place):
+            return place, Errand.END
         case Retag(annex):
-            return annex.region, Errand.RETAG
+            return annex.place, Errand.RETAG
         case DropFreeze():
             return "here", Errand.RETAG
 

@@ -42,7 +42,7 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     wanted = {
         annex.id
         for annex in snapshot.annexes.values()
-        if annex.lease_ends > snapshot.aws_now(annex.region) and not annex.ending
+        if annex.lease_ends > snapshot.aws_now(annex.place) and not annex.ending
     }
     for launch in snapshot.launches:
         if launch.state in UNDONE and (shown := _shown(launch, snapshot)):
@@ -50,7 +50,7 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
     for launch, document in journal.unanswered():
-        if launch.annex in launching or launch.region not in snapshot.regions:
+        if launch.annex in launching or launch.place not in snapshot.regions:
             continue
         age = snapshot.at - launch.intended
         if shown := _shown(launch, snapshot):
@@ -60,7 +60,7 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
         elif age < RESEND_FOR and launch.annex in wanted:
             again.append((launch, document))
         elif age >= RESEND_FOR + SETTLED:
-            log.warning("client token %s is in no listing of %s; given up", launch.token, launch.region)
+            log.warning("client token %s is in no listing of %s; given up", launch.token, launch.place)
             journal.settle(launch.token, LaunchState.LOST, reason="AWS never answered and lists no such fleet")
             settled = True
     return settled, again
@@ -78,7 +78,7 @@ class _Shown:
 
 
 def _shown(launch: Launch, snapshot: Snapshot) -> _Shown | None:
-    view = snapshot.regions.get(launch.region, RegionView())
+    view = snapshot.regions.get(launch.place, RegionView())
     fleets = (_Shown(each.id, each.id) for each in view.fleets if each.live and each.client_token == launch.token)
     machines = (_Shown(each.id, each.fleet) for each in view.instances if each.client_token == launch.token)
     return next(fleets, None) or next(machines, None)
@@ -95,7 +95,7 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, now:
         now: When it is sent: later than it was intended, and an earlier sending may have acted.
     """
     try:
-        launched = regions[launch.region].cloud.request(document)
+        launched = regions[launch.place].cloud.request(document)
     except FINAL as error:
         if timedelta(0) < now - launch.intended < SETTLED:
             log.error(

@@ -1,14 +1,15 @@
-"""The regions that routes name: a Cloud and the bundles' buckets for each, made once."""
+"""The places that routes and annexes name: a Cloud and the bundles' buckets for each, made once."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from annex_core.account.checks import Finding
-from annex_core.errors import AnnexError
+from annex_core.errors import AnnexError, Unavailable
 from annex_core.model.annex import Annex
+from annex_core.model.place import Place
 from annex_core.model.route import Route
 from annex_core.ports import BundleStore, Cloud, Prober, SignReader
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Region:
-    name: str
+    place: Place
     cloud: Cloud
     bucket: Callable[[str], BundleStore]
     """The store of a bucket of that name."""
@@ -38,67 +39,52 @@ class Region:
 
 class Regions:
     """
+    What is known goes by place: one region may be reached by several credentials, each of which shows its own machines.
+
     Args:
-        make: Builds a region from its name, an endpoint other than AWS's own, or None, and whose credentials sign.
+        make: Builds what reaches a place.
     """
 
-    def __init__(self, make: Callable[[str, str | None, str], Region]) -> None:
+    def __init__(self, make: Callable[[Place], Region]) -> None:
         self._make = make
-        self._made: dict[str, tuple[str | None, str, Region]] = {}
+        self._made: dict[Place, Region] = {}
 
     def follow(self, routes: Iterable[Route], annexes: Iterable[Annex]) -> dict[str, str]:
         """
-        Have a Region for every route and every living annex, whose route may be gone.
+        Have a Region for the place of every route and of every living annex, whose route may be gone; no others.
 
         Returns:
-            Why a route can't be used, by its name: two routes can't reach one region by two endpoints, or by two
-            credentials; and where an annex lives, nobody else's credentials show its machines.
+            Why a route can't be used, by its name.
         """
+        before, self._made = self._made, {}
         refused = {}
-        annexes = list(annexes)
-        living = {annex.region: annex for annex in annexes}
         for route in routes:
-            lives = living.get(route.region)
-            if lives and lives.credentials != route.credentials:
-                refused[route.name] = (
-                    f"AnnexCredentials is {route.credentials}, and annex {lives.key} lives in {route.region} by"
-                    f" {lives.credentials}; the route can be used when that has ended"
-                )
-            elif why := self._reach(route.region, route.endpoint, route.credentials):
+            if why := self._reach(route.place, before):
                 refused[route.name] = why
         for annex in annexes:
-            if why := self._reach(annex.region, annex.endpoint, annex.credentials, whatever_reaches_it=True):
+            if why := self._reach(annex.place, before):
                 log.error("annex %s can't be looked at: %s", annex.key, why)
         return refused
 
-    def _reach(
-        self, region: str, endpoint: str | None, credentials: str, *, whatever_reaches_it: bool = False
-    ) -> str | None:
-        """Why it can't be reached so; None where it is."""
-        known = self._made.get(region)
-        if known is None:
-            try:
-                self._made[region] = endpoint, credentials, self._make(region, endpoint, credentials)
-            except AnnexError as error:
-                return str(error)
+    def _reach(self, place: Place, before: Mapping[Place, Region]) -> str | None:
+        """Why it can't be reached; None where it is."""
+        if place in self._made:
             return None
-        if whatever_reaches_it:
-            return None
-        since = f"by which {region} is reached since the daemon started; restart condor_annexd to change it"
-        if known[0] != endpoint:
-            return f"AnnexEndpoint {endpoint} differs from {known[0]}, {since}"
-        if known[1] != credentials:
-            return f"AnnexCredentials {credentials} differs from {known[1]}, {since}"
+        try:
+            self._made[place] = before[place] if place in before else self._make(place)
+        except AnnexError as error:
+            return str(error)
         return None
 
-    def endpoint(self, name: str) -> str | None:
-        return self._made[name][0]
+    def __getitem__(self, place: Place) -> Region:
+        """
+        Raises:
+            Unavailable: No route and no annex names it any more.
+        """
+        try:
+            return self._made[place]
+        except KeyError:
+            raise Unavailable(f"no route and no annex is in {place}") from None
 
-    def credentials(self, name: str) -> str:
-        return self._made[name][1]
-
-    def __getitem__(self, name: str) -> Region:
-        return self._made[name][2]
-
-    def names(self) -> list[str]:
+    def places(self) -> list[Place]:
         return sorted(self._made)

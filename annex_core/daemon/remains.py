@@ -10,6 +10,7 @@ from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.regions import Regions
 from annex_core.model import tags
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.tags import stamp
 
 _GOOD_FOR = timedelta(minutes=1)
@@ -31,7 +32,7 @@ class Remains:
         self._pool = pool
         self._access_point = access_point
         self._clock = clock
-        self._asked: dict[AnnexKey, tuple[datetime, dict[str, Future[list[str]]]]] = {}
+        self._asked: dict[AnnexKey, tuple[datetime, dict[Place, Future[list[str]]]]] = {}
 
     def __call__(self, key: AnnexKey, *, living: bool) -> dict[str, Any]:
         """
@@ -43,19 +44,19 @@ class Remains:
         now = self._clock()
         at, answers = self._asked.get(key, (now - 2 * _GOOD_FOR, {}))
         if now - at > _GOOD_FOR:
-            at, answers = self._asked[key] = now, {name: self._ask(name, key) for name in self._regions.names()}
+            at, answers = self._asked[key] = now, {place: self._ask(place, key) for place in self._regions.places()}
         if not all(answer.done() for answer in answers.values()):
             return {"as_of": None, "living": living, "left": []}
         del self._asked[key]
-        left = [f"{each} in {name}" for name, answer in answers.items() for each in answer.result()]
+        left = [f"{each} in {place}" for place, answer in answers.items() for each in answer.result()]
         return {"as_of": stamp(at), "living": living, "left": left}
 
-    def _ask(self, name: str, key: AnnexKey) -> Future[list[str]]:
-        cloud = self._regions[name].cloud
+    def _ask(self, place: Place, key: AnnexKey) -> Future[list[str]]:
+        cloud = self._regions[place].cloud
         wanted = {
             tags.POOL: self._pool,
             tags.ACCESS_POINT: self._access_point,
             tags.OWNER: key.owner,
             tags.NAME: key.name,
         }
-        return self._hands.submit(name, Errand.LIST, partial(cloud.remains, wanted))
+        return self._hands.submit(place, Errand.LIST, partial(cloud.remains, wanted))

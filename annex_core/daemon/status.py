@@ -111,7 +111,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "hourly_cost": None,
             "spent_estimate": None,
         }
-    view = snapshot.regions.get(annex.region, RegionView())
+    view = snapshot.regions.get(annex.place, RegionView())
     held = holding(key, annex, snapshot, volume_gib=1)
     known = [each for each in snapshot.known if each.annex == annex.id]
     launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
@@ -148,10 +148,10 @@ def _frozen(key: AnnexKey, project: str, snapshot: Snapshot) -> str | None:
         if each.holds(key, project):
             return f"{each} was {'ended' if each.after_end else 'frozen'} by {each.by}"
     its = {tags.PROJECT: project, tags.OWNER: key.owner, tags.NAME: key.name, tags.POOL: snapshot.pool}
-    for region, signs in sorted(snapshot.signs.items()):
+    for place, signs in sorted(snapshot.signs.items()):
         for freeze in signs.freezes:
             if freeze.covers(its):
-                return f"{freeze} is frozen in {region}, by {FREEZE}"
+                return f"{freeze} is frozen in {place}, by {FREEZE}"
     return None
 
 

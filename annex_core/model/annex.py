@@ -9,7 +9,8 @@ from typing import Any
 
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
-from annex_core.model.route import SITE, FleetApi, Market
+from annex_core.model.place import SITE, Place
+from annex_core.model.route import FleetApi, Market
 
 
 class Ending(StrEnum):
@@ -49,6 +50,11 @@ class Annex:
     pilot: bool = False
     """Its machines bring their own pilot and join no pool of ours, whatever becomes of its route."""
 
+    @property
+    def place(self) -> Place:
+        """Where its machines are, and in whose account: all that a snapshot knows of them goes by it."""
+        return Place.of(self.region, self.endpoint, self.credentials)
+
 
 class LaunchState(StrEnum):
     INTENDED = "intended"
@@ -78,7 +84,7 @@ class Launch:
     token: str
     annex: str
     """The annex id."""
-    region: str
+    place: Place
     target: int
     """Instances asked for."""
     types: tuple[str, ...]

@@ -9,6 +9,7 @@ from annex_core.model.annex import Annex, Launch
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen
+from annex_core.model.place import Place
 from annex_core.model.route import Route
 
 
@@ -34,7 +35,7 @@ class LaunchFleet:
         return Launch(
             token=token,
             annex=self.annex.id,
-            region=self.annex.region,
+            place=self.annex.place,
             target=self.target,
             types=self.types,
             hourly_ceiling=self.hourly_ceiling,
@@ -56,7 +57,7 @@ class CloseLaunch:
 
 @dataclass(frozen=True)
 class CancelFleets:
-    region: str
+    place: Place
     fleets: tuple[str, ...]
     terminate: bool
     why: str
@@ -64,7 +65,7 @@ class CancelFleets:
 
 @dataclass(frozen=True)
 class Terminate:
-    region: str
+    place: Place
     instances: tuple[str, ...]
     why: str
 

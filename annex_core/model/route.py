@@ -8,9 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from annex_core.model.place import SITE, Place
+
 EVERYBODY = "*"
-SITE = "site"
-"""The daemon's own credentials."""
 
 
 class Market(StrEnum):
@@ -102,6 +102,11 @@ class Route:
     """Where fleet_config brings none."""
     fleet_config: Mapping[str, Any] | None = None
     """A Spot Fleet request configuration as AWS's console exports it."""
+
+    @property
+    def place(self) -> Place:
+        """Where its machines are, and in whose account."""
+        return Place.of(self.region, self.endpoint, self.credentials)
 
     @property
     def api(self) -> FleetApi:

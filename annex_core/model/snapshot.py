@@ -11,6 +11,7 @@ from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
+from annex_core.model.place import Place
 from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Route
 from annex_core.model.setback import Setback
@@ -20,7 +21,7 @@ from annex_core.model.supply import Fleet, Instance, Slot
 
 @dataclass(frozen=True)
 class RegionView:
-    """What one region listed of this access point's, every page of it."""
+    """What one place listed of this access point's, every page of it."""
 
     instances: Sequence[Instance] = ()
     fleets: Sequence[Fleet] = ()
@@ -41,13 +42,13 @@ class Failure:
 @dataclass(frozen=True)
 class Snapshot:
     """
-    None, or a region that is absent, means "not known now"; it never means "none".
+    None, or a place that is absent, means "not known now"; it never means "none".
     """
 
     at: datetime
     demand: Sequence[JobGroup] | None
     slots: Sequence[Slot] | None
-    regions: Mapping[str, RegionView]
+    regions: Mapping[Place, RegionView]
     routes: Mapping[str, Route]
     slots_since: datetime | None = None
     """Since when the annex collector has answered each time it was asked; None where it does not."""
@@ -55,8 +56,8 @@ class Snapshot:
     """All jobs that name an annex, idle or not; asked between *slots* and *demand*, and known when demand is."""
     refused_routes: Mapping[str, str] = field(default_factory=dict)
     """Why a route can't be used, by its name."""
-    types: Mapping[str, Mapping[str, InstanceType]] = field(default_factory=dict)
-    """Instance types by region and name."""
+    types: Mapping[Place, Mapping[str, InstanceType]] = field(default_factory=dict)
+    """Instance types by place and name."""
     prices: Mapping[str, SpotPrices] = field(default_factory=dict)
     """Of the Spot market, by region; asked in the background, so that they are minutes or hours old."""
     zones: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -74,18 +75,18 @@ class Snapshot:
     """Instances ever seen of the living annexes, gone ones included."""
     deaths: Sequence[Death] = ()
     """Of the living annexes' machines that never joined, oldest first."""
-    frozen: Mapping[str, str] = field(default_factory=dict)
-    """Why nothing may be launched in a region now, by region."""
+    frozen: Mapping[Place, str] = field(default_factory=dict)
+    """Why nothing may be launched in a place now, by place."""
     unready: Mapping[str, str] = field(default_factory=dict)
     """Why nothing may be launched by a route yet, by its name."""
     unseen_routes: AbstractSet[str] = frozenset()
     """Of those the ones whose first look is under way, and takes seconds."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Of launches, before a fleet was asked for, by annex id."""
-    signs: Mapping[str, Signs] = field(default_factory=dict)
-    """What the reaper of a region and people at AWS have left there, as last heard, by region."""
-    unreachable: Mapping[str, str] = field(default_factory=dict)
-    """Why no machine of a region could reach the annex collector, as our function there found; not known: absent."""
+    signs: Mapping[Place, Signs] = field(default_factory=dict)
+    """What the reaper of a region and people at AWS have left there, as last heard, by place."""
+    unreachable: Mapping[Place, str] = field(default_factory=dict)
+    """Why no machine of a place could reach the annex collector, as our function there found; not known: absent."""
     orders: Sequence[Order] = ()
     """Of the living annexes."""
     freezes: Sequence[Frozen] = ()
@@ -96,6 +97,6 @@ class Snapshot:
     pool: str = ""
     """The value of the htcondor:Pool tag."""
 
-    def aws_now(self, region: str) -> datetime:
+    def aws_now(self, place: Place) -> datetime:
         """By AWS's clock, which leases are measured by; ours may be wrong by minutes."""
-        return self.at + self.regions.get(region, RegionView()).ahead
+        return self.at + self.regions.get(place, RegionView()).ahead

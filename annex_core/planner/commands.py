@@ -10,6 +10,7 @@ from annex_core.errors import Refused
 from annex_core.model.annex import Annex, LaunchState
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import OF_AN_ORDER, Order
+from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
@@ -97,7 +98,7 @@ def _counts(launch: LaunchFleet, order: Order, snapshot: Snapshot) -> int:
     """Machines, or the vCPUs that they surely have."""
     if order.instances is not None:
         return launch.target
-    types = snapshot.types[launch.annex.region]
+    types = snapshot.types[launch.annex.place]
     return launch.target * min(types[name].vcpus for name in launch.types)
 
 
@@ -115,7 +116,7 @@ def begun(
     """
     overrides = {name: value for name, value in asked.items() if name in ANNEX_FIELDS}
     its = overridden(route, overrides)
-    aws_now = by_aws(now, its.region, snapshot)
+    aws_now = by_aws(now, its.place, snapshot)
     ends = lease(asked, aws_now) or aws_now + its.lifetime
     _within(ends, its, aws_now)
     return Annex(
@@ -159,9 +160,9 @@ def joined(annex: Annex, asked: Mapping[str, Any]) -> list[str]:
     return [f"annex {annex.key.name} lives, and keeps the {name} it was made with" for name in kept]
 
 
-def by_aws(now: datetime, region: str, snapshot: Snapshot) -> datetime:
+def by_aws(now: datetime, place: Place, snapshot: Snapshot) -> datetime:
     """What AWS's clock shows, by which leases end."""
-    return now + (snapshot.aws_now(region) - snapshot.at)
+    return now + (snapshot.aws_now(place) - snapshot.at)
 
 
 def lease(asked: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -181,7 +182,7 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
     name = annex.key.name
     if annex.ending:
         raise Refused(f"annex {name} is being ended")
-    now = by_aws(now, annex.region, snapshot)
+    now = by_aws(now, annex.place, snapshot)
     if annex.lease_ends - now < TOO_LATE:
         raise Refused(
             f"it is too late: the lease of annex {name} ends at {stamp(annex.lease_ends)}, in less than 5 minutes, and"

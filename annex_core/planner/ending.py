@@ -18,7 +18,7 @@ _LISTED_SURELY = timedelta(seconds=30)
 
 
 def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
-    view = snapshot.regions.get(annex.region)
+    view = snapshot.regions.get(annex.place)
     if view is None:
         return []
     fleets = [fleet.id for fleet in view.fleets if fleet.live and _of(annex, fleet.tags, snapshot)]
@@ -34,7 +34,7 @@ def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
     closing = _closing(annex, snapshot)
     if not alive and not closing:
         return _all(annex, view, fleets, [], "it was ended by hand, and its machines are gone")
-    ended: list[Action] = [Terminate(annex.region, tuple(drained), why="drained")] if drained else []
+    ended: list[Action] = [Terminate(annex.place, tuple(drained), why="drained")] if drained else []
     return [*closing, *retags(annex, snapshot), *ended]
 
 
@@ -58,8 +58,8 @@ def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
 def _all(annex: Annex, view: RegionView, fleets: list[str], alive: list[str], why: str) -> list[Action]:
     ending = {fleet.id for fleet in view.fleets if fleet.state == "cancelled_terminating"}
     some = tuple(each for each in fleets if each not in ending)
-    actions: list[Action] = [CancelFleets(annex.region, some, terminate=True, why=why)] if some else []
-    return [*actions, Terminate(annex.region, tuple(alive), why=why)] if alive else actions
+    actions: list[Action] = [CancelFleets(annex.place, some, terminate=True, why=why)] if some else []
+    return [*actions, Terminate(annex.place, tuple(alive), why=why)] if alive else actions
 
 
 def _closing(annex: Annex, snapshot: Snapshot) -> list[Action]:

@@ -42,7 +42,7 @@ class Growth:
 def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot: Snapshot) -> Annex:
     """The annex that these jobs would begin now."""
     wished = [group.wishes.lifetime for group in groups if group.wishes.lifetime is not None]
-    now = snapshot.aws_now(route.region)
+    now = snapshot.aws_now(route.place)
     return Annex(
         id=annex_id(key, access_point=snapshot.access_point),
         key=key,
@@ -120,17 +120,19 @@ def _hold(
         return f"route {route.name} is not open to {annex.key.owner}; its administrator lists who may use it"
     if route.market is Market.SPOT and any(group.wishes.on_demand for group in groups):
         return f"they ask for on-demand machines (annex_on_demand), and route {route.name} buys Spot ones"
-    if annex.region in snapshot.frozen:
-        return snapshot.frozen[annex.region]
+    if route.place != annex.place:
+        return f"it lives in {annex.place}, and route {route.name} is in {route.place} now, where the next one begins"
+    if annex.place in snapshot.frozen:
+        return snapshot.frozen[annex.place]
     if why := unsafe(annex, route, snapshot):
         return why
-    for region, view in sorted(snapshot.regions.items()):
-        if region != annex.region and anything_left(annex.key, view, snapshot.access_point):
+    for place, view in sorted(snapshot.regions.items()):
+        if place != annex.place and anything_left(annex.key, view, snapshot.access_point):
             return (
-                f"there are machines of it in {region} still, from before the journal was lost; they have to end first"
+                f"there are machines of it in {place} still, from before the journal was lost; they have to end first"
             )
-    if annex.region not in snapshot.regions:
-        return f"AWS does not answer in {annex.region}"
+    if annex.place not in snapshot.regions:
+        return f"AWS does not answer in {annex.place}"
     if route.name in snapshot.unready:
         return snapshot.unready[route.name]
     if snapshot.slots is None:
@@ -138,7 +140,7 @@ def _hold(
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return "AWS has not answered the last request yet"
-    left = annex.lease_ends - snapshot.aws_now(annex.region)
+    left = annex.lease_ends - snapshot.aws_now(annex.place)
     if left < max(_TOO_LATE, min(_LAST_CALL, (annex.lease_ends - annex.started) / 4)):
         return "the annex's lease is about to end; a new one begins after it"
     failure = snapshot.failures.get(annex.id)

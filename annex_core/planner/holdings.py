@@ -117,7 +117,7 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
     before = {known.id: known for known in snapshot.known}
     changed: list[KnownInstance] = []
     for key, annex in snapshot.annexes.items():
-        view = snapshot.regions.get(annex.region)
+        view = snapshot.regions.get(annex.place)
         if view is None:
             continue
         listed = _of(view, key, snapshot)
@@ -180,7 +180,7 @@ def _of(view: RegionView, key: AnnexKey, snapshot: Snapshot) -> list[Instance]:
 
 
 def anything_left(key: AnnexKey, view: RegionView, access_point: str) -> bool:
-    """Does the region show a machine, or a fleet that may bring one, that carries the tags of this annex?"""
+    """Does the place show a machine, or a fleet that may bring one, that carries the tags of this annex?"""
     carried = [instance.tags for instance in view.instances] + [fleet.tags for fleet in view.fleets if fleet.live]
     return any(tags.key_of(each) == key and each.get(tags.ACCESS_POINT) == access_point for each in carried)
 
@@ -196,7 +196,7 @@ def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
         for launch in snapshot.launches
         if launch.may_bring
         and launch.fleet
-        and launch.region in snapshot.regions
+        and launch.place in snapshot.regions
         and snapshot.at - launch.intended > _USUALLY_FILLED
         and sum(known.token == launch.token for known in snapshot.known) < launch.target
     )
@@ -210,7 +210,7 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
         snapshot: With *known* brought up to date by remember().
         volume_gib: The volume that the annex's instances get.
     """
-    types = snapshot.types.get(annex.region, {})
+    types = snapshot.types.get(annex.place, {})
     mine = [known for known in snapshot.known if known.annex == annex.id]
     alive = tuple(known for known in mine if known.gone is None)
     joined = _joined(snapshot.slots or (), key, snapshot.domain)

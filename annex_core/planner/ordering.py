@@ -40,7 +40,7 @@ def shortfalls(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[Shortfal
     """
     launches = [each for each in snapshot.launches if each.annex == annex.id]
     known = [each for each in snapshot.known if each.annex == annex.id]
-    types = snapshot.types.get(annex.region, {})
+    types = snapshot.types.get(annex.place, {})
     found = []
     for order in snapshot.orders:
         if order.annex != annex.id or refusal(order, launches):

@@ -70,7 +70,7 @@ def _decide(
 ) -> tuple[list[Action], Outlook | None]:
     """What is to be done about one annex, and what its jobs are told; None where it has no idle jobs."""
     annex = snapshot.annexes.get(key)
-    if annex and annex.lease_ends <= snapshot.aws_now(annex.region):
+    if annex and annex.lease_ends <= snapshot.aws_now(annex.place):
         ended = f"Annex {key.name}: its lease has ended; a new one begins when its machines are gone."
         return _finished(annex, snapshot), _unplanned(ended, groups, "the lease has ended")
     if annex and annex.ending:
@@ -127,14 +127,14 @@ def _route(annex: Annex | None, groups: Sequence[JobGroup], snapshot: Snapshot) 
 
 
 def _ended(snapshot: Snapshot) -> list[Action]:
-    """Cancel and terminate what is due in each region, whoever asked for it and whatever the journal says."""
+    """Cancel and terminate what is due in each place, whoever asked for it and whatever the journal says."""
     actions: list[Action] = []
-    for region, view in sorted(snapshot.regions.items()):
+    for place, view in sorted(snapshot.regions.items()):
         fleets, instances = _leased(view, snapshot.access_point)
-        if over := due(fleets, snapshot.aws_now(region)).ids:
-            actions.append(CancelFleets(region, over, terminate=True, why="the lease has ended"))
-        if over := due(instances, snapshot.aws_now(region)).ids:
-            actions.append(Terminate(region, over, why="the lease has ended"))
+        if over := due(fleets, snapshot.aws_now(place)).ids:
+            actions.append(CancelFleets(place, over, terminate=True, why="the lease has ended"))
+        if over := due(instances, snapshot.aws_now(place)).ids:
+            actions.append(Terminate(place, over, why="the lease has ended"))
     return actions
 
 
@@ -150,7 +150,7 @@ def _leased(view: RegionView, access_point: str) -> tuple[list[Leased], list[Lea
 
 
 def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
-    view = snapshot.regions.get(annex.region)
+    view = snapshot.regions.get(annex.place)
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return []  # what comes of it would be a stranger's
@@ -161,7 +161,7 @@ def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
 
 def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snapshot: Snapshot) -> list[Action]:
     """Give up what was not filled, cancel fleets that are spent, end machines that never joined."""
-    view = snapshot.regions.get(annex.region)
+    view = snapshot.regions.get(annex.place)
     if view is None:
         return []
     actions: list[Action] = []
@@ -188,7 +188,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
             spent.append(launch.fleet or "")
     if spent:
         actions.append(
-            CancelFleets(annex.region, tuple(spent), terminate=True, why="nothing of it is left and nothing is open")
+            CancelFleets(annex.place, tuple(spent), terminate=True, why="nothing of it is left and nothing is open")
         )
     return actions + _never_joined(annex, route, held, snapshot)
 
@@ -212,7 +212,7 @@ def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Sn
     if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
         return []
     late = tuple(known.id for known in held.instances if known.joined is None and snapshot.at - known.launched > within)
-    return [Terminate(annex.region, late, why=f"not joined within {within}")] if late else []
+    return [Terminate(annex.place, late, why=f"not joined within {within}")] if late else []
 
 
 def _troubles(snapshot: Snapshot) -> list[str]:
@@ -229,8 +229,8 @@ def _troubles(snapshot: Snapshot) -> list[str]:
         for known in (snapshot.known if snapshot.slots is not None else ())
         if known.joined and known.gone is None and known.id not in names
     ]
-    for region, view in sorted(snapshot.regions.items()):
+    for place, view in sorted(snapshot.regions.items()):
         fleets, instances = _leased(view, snapshot.access_point)
         unreadable = due([*fleets, *instances], snapshot.at).unreadable
-        found += [f"{each} in {region} carries no readable lease; it ends 24 hours after launch" for each in unreadable]
+        found += [f"{each} in {place} carries no readable lease; it ends 24 hours after launch" for each in unreadable]
     return found

@@ -18,7 +18,7 @@ def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
     Each ends with the lease or at its own outer bound, whichever comes first. Fleets come first: what they launch
     meanwhile has the tags of their template, and is seen here at the next look around.
     """
-    view = snapshot.regions.get(annex.region)
+    view = snapshot.regions.get(annex.place)
     if view is None:
         return []
     shown = [(fleet.id, fleet.tags) for fleet in view.fleets if fleet.live]

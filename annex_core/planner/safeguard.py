@@ -15,11 +15,11 @@ def unsafe(annex: Annex, route: Route, snapshot: Snapshot) -> str | None:
     Returns:
         A clause that stays the same while its reason does; None where nothing stands against it.
     """
-    region = annex.region
-    unreachable = snapshot.unreachable.get(region)
+    region, place = annex.region, annex.place
+    unreachable = snapshot.unreachable.get(place)
     if unreachable and route.probe and not annex.pilot:
         return f"no machine in {region} would reach the annex collector: {clause(unreachable)}"
-    signs = snapshot.signs.get(region)
+    signs = snapshot.signs.get(place)
     if signs is None:
         return (
             f"it is not known whether the reaper in {region} is at work: SSM does not answer" if route.reaper else None

@@ -63,7 +63,7 @@ class Step:
         self._boot = boot(snapshot)
         self._without: set[str] = set()
         self._capped: list[str | None] = []
-        self.types = snapshot.types.get(annex.region, {})
+        self.types = snapshot.types.get(annex.place, {})
         self.held = held
         """With what the step asks for: that counts as bought."""
         self.launches: dict[tuple[tuple[str, ...], str | None], LaunchFleet] = {}

@@ -1,7 +1,7 @@
 """
 What AWS shows of this access point's that the journal can't explain: it was lost, or restored from an older day.
 
-Nothing is launched in a region with strangers until two full listings, minutes apart, show the same ones; then they
+Nothing is launched in a place with strangers until two full listings, minutes apart, show the same ones; then they
 are taken into the journal, so that caps count them, and they end with the lease that their tags name.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from annex_core.model import tags
 from annex_core.model.annex import Annex, Launch, LaunchState
 from annex_core.model.names import AnnexKey, annex_id
-from annex_core.model.route import SITE
+from annex_core.model.place import Place
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import Fleet, Instance
 from annex_core.planner.leases import ends
@@ -77,13 +77,11 @@ def sighting(before: Sighting | None, ids: Collection[str], now: datetime) -> Si
 
 
 def adopt(
-    region: str,
+    place: Place,
     fleets: Collection[Fleet],
     instances: Collection[Instance],
     annexes: Mapping[AnnexKey, Annex],
     *,
-    endpoint: str | None,
-    credentials: str = SITE,
     access_point: str,
 ) -> tuple[list[Annex], list[Launch]]:
     """
@@ -103,9 +101,9 @@ def adopt(
             key=key,
             project=carried.get(tags.PROJECT, key.owner),
             route=carried.get(tags.ROUTE, ""),
-            region=region,
-            endpoint=endpoint,
-            credentials=credentials,
+            region=place.region,
+            endpoint=place.endpoint,
+            credentials=place.credentials,
             started=since,
             lease_ends=lease,
             ends_at_latest=tags.moment(carried, tags.ENDS_AT_LATEST) or lease,
@@ -120,7 +118,7 @@ def adopt(
             Launch(
                 token=fleet.client_token or fleet.id,
                 annex=annex.id,
-                region=region,
+                place=place,
                 target=fleet.target,
                 types=(),
                 hourly_ceiling=None,

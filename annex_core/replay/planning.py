@@ -121,21 +121,21 @@ def snapshot(world: Simulation, yard: Yard, at: datetime) -> Snapshot:
     Annexes are bound by caps of their own, so that one whose jobs and machines have not changed need not be planned
     again. Spent fleets are left out: they bring nothing and cost nothing, and to cancel them is no question of money.
     """
-    region = world.route.region
+    place = world.route.place
     machines = list(yard.machines.values())
     return Snapshot(
         at=at,
         demand=tuple(_demand(world, yard)),
         slots=[_slot(machine) for machine in yard.free],
         slots_since=at - timedelta(days=1),
-        regions={region: RegionView(instances=[_instance(machine) for machine in machines])},
+        regions={place: RegionView(instances=[_instance(machine) for machine in machines])},
         routes={world.route.name: world.route},
         counts={yard.key: _counts(world, yard)},
-        types={region: world.types},
+        types={place: world.types},
         annexes={yard.key: yard.annex} if yard.annex else {},
         launches=tuple(_launches(yard)),
         known=[*(_known(machine) for machine in machines), *yard.gone],
-        signs={region: Signs(heartbeat=at)},
+        signs={place: Signs(heartbeat=at)},
         domain=DOMAIN,
         access_point=ACCESS_POINT,
         pool=POOL,

@@ -96,7 +96,7 @@ def site(tmp_path: Path, aws: LocalCloud) -> Iterator[Bench]:
     )
     cloud = Ec2Cloud(region.ec2_reader(), writer, region.ssm())
     regions = Regions(
-        lambda name, *_: Region(name, cloud, lambda bucket: bundle_store(region, bucket), FakeSigns(), FakeProber())
+        lambda place: Region(place, cloud, lambda bucket: bundle_store(region, bucket), FakeSigns(), FakeProber())
     )
     subnets = [each["SubnetId"] for each in region.ec2_reader().describe_subnets()["Subnets"]][:2]
     image = cloud.resolve_image(IMAGE_PARAMETER)

@@ -49,7 +49,8 @@ def _carry_out(future, task):
 class FakeCloud:
     """A region whose fleets never launch anything; errors to raise are queued by the method's name."""
 
-    def __init__(self):
+    def __init__(self, account=""):
+        self.account = account
         self.listed_instances = []
         self.listed_fleets = []
         self.zones = {}
@@ -114,7 +115,16 @@ class FakeCloud:
         asked = json.loads(document)
         known = {fleet.client_token: fleet for fleet in self.listed_fleets}
         if asked["token"] not in known:
-            made = Fleet(f"sfr-{len(known)}", "active", asked["token"], asked["target"], 0.0, NOW, None, asked["tags"])
+            made = Fleet(
+                f"sfr-{self.account}{len(known)}",
+                "active",
+                asked["token"],
+                asked["target"],
+                0.0,
+                NOW,
+                None,
+                asked["tags"],
+            )
             self.listed_fleets.append(made)
             known[made.client_token] = made
         if self.loses_answers:

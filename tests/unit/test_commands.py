@@ -46,7 +46,7 @@ class Desk:
         self.woken = 0
         self.cloud, self.hand = FakeCloud(), AtOnce()
         self.regions = Regions(
-            lambda name, *_: Region(name, self.cloud, lambda bucket: FakeStore(), FakeSigns(), FakeProber())
+            lambda place: Region(place, self.cloud, lambda bucket: FakeStore(), FakeSigns(), FakeProber())
         )
         self.regions.follow([ROUTE], [])
         self.commands = Commands(

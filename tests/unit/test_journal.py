@@ -50,6 +50,37 @@ def test_an_answered_launch_is_not_unanswered(journal):
     assert journal.launches([annex()])[0].fleet == "sfr-1"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "credentials", "place"),
+    [
+        (None, "site", "us-east-2"),
+        ("http://127.0.0.1:4566", "profile old", "us-east-2 at http://127.0.0.1:4566 by profile old"),
+    ],
+)
+def test_the_launches_of_an_older_journal_are_where_their_annex_was(path, endpoint, credentials, place):
+    path.parent.mkdir()
+    old = sqlite3.connect(path, isolation_level=None)
+    for step in _STEPS[:7]:
+        old.executescript(step)
+    old.execute("PRAGMA user_version = 7")
+    lives = (
+        "INSERT INTO annexes (id, started, owner, name, project, route, region, lease_ends, ends_at_latest, endpoint,"
+        " credentials, finished) VALUES ('blue', ?, 'alice', 'blue', '', 'spot', 'us-east-2', ?, ?, ?, ?, ?)"
+    )
+    began, before = "2026-11-21T11:00:00.000000+00:00", "2026-11-20T11:00:00.000000+00:00"
+    old.execute(lives, (before, began, began, None, "profile before", began))
+    old.execute(lives, (began, began, began, endpoint, credentials, None))
+    old.execute(
+        "INSERT INTO launches (token, annex, region, target, types, intended, state, document)"
+        " VALUES ('t1', 'blue', 'us-east-2', 1, '[]', '2026-11-21T12:00:00.000000+00:00', 'intended', '{}')"
+    )
+    old.close()
+    journal = Journal(path)
+    [(read, _)] = journal.unanswered()
+    assert read.place == place == journal.annexes()[0].place
+    journal.close()
+
+
 def test_the_launches_of_an_older_journal_are_spot_fleets_on_the_spot_market(path):
     path.parent.mkdir()
     old = sqlite3.connect(path, isolation_level=None)

@@ -9,6 +9,7 @@ from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.status import status
 from annex_core.errors import BadRoute
 from annex_core.model import tags
+from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet, Terminate
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
@@ -85,9 +86,7 @@ def test_nor_is_it_when_its_route_is_gone():
 
 def test_nor_when_the_journal_was_lost_and_its_tags_are_all_that_is_known():
     told = carried() | {tags.PILOT: "true"}
-    (adopted,), _ = adopt(
-        REGION, [], [instance(tags=told, launched=NOW - OLD)], {}, endpoint=None, access_point=ACCESS_POINT
-    )
+    (adopted,), _ = adopt(Place(REGION), [], [instance(tags=told, launched=NOW - OLD)], {}, access_point=ACCESS_POINT)
     assert adopted.pilot
 
 

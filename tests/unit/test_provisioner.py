@@ -17,6 +17,7 @@ from annex_core.errors import NotPermitted, OverQuota, Unavailable
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
@@ -46,9 +47,9 @@ class Daemon:
         self.orders = OrderBook(self.journal)
         self.hearsay = Hearsay()
         regions = Regions(
-            lambda name, endpoint, credentials: Region(
-                name,
-                self.elsewhere.get(name, self.cloud),
+            lambda place: Region(
+                place,
+                self.elsewhere.get(place, self.cloud),
                 lambda bucket: self.store,
                 self.signs,
                 self.prober,
@@ -385,6 +386,22 @@ def test_the_fleet_carries_the_annexs_tags(daemon):
     assert REGION == "us-east-2"
 
 
+def test_two_routes_of_one_region_each_launch_and_look_by_their_own_credentials(daemon):
+    physics = replace(ROUTE, name="physics", credentials="profile physics")
+    daemon.routes = {ROUTE.name: ROUTE, "physics": physics}
+    theirs = daemon.elsewhere[physics.place] = FakeCloud("physics")
+    daemon.queue.groups = [group(), group(key=BOB, route="physics")]
+    daemon.cycle()
+    assert [len(cloud.documents) for cloud in (daemon.cloud, theirs)] == [1, 1]
+    assert {annex.key: annex.place for annex in daemon.journal.annexes()} == {
+        ALICE: "us-east-2",
+        BOB: "us-east-2 by profile physics",
+    }
+    daemon.queue.groups = []
+    daemon.cycle(after=timedelta(hours=9))
+    assert [len(cloud.cancelled) for cloud in (daemon.cloud, theirs)] == [1, 1]
+
+
 def test_an_annex_is_looked_at_by_the_credentials_it_was_made_with_after_a_restart_too(daemon):
     daemon.routes = {ROUTE.name: replace(ROUTE, credentials="profile old")}
     daemon.queue.groups = [group()]
@@ -393,6 +410,13 @@ def test_an_annex_is_looked_at_by_the_credentials_it_was_made_with_after_a_resta
     assert annex.credentials == "profile old"
     daemon.restart()
     daemon.routes = {ROUTE.name: replace(ROUTE, credentials="profile new")}
+    daemon.elsewhere = {Place("us-east-2 by profile new"): FakeCloud()}
+    daemon.queue.groups = [group(idle=5)]
     daemon.cycle(after=timedelta(minutes=5))
-    assert "lives in us-east-2 by profile old" in daemon.provisioner.standing.snapshot.refused_routes[ROUTE.name]
+    assert daemon.provisioner.standing.snapshot.regions.keys() == {
+        "us-east-2 by profile new",
+        "us-east-2 by profile old",
+    }
+    assert "lives in us-east-2 by profile old, and route" in daemon.last_said
+    assert len(daemon.cloud.documents) == 1
     assert [each.credentials for each in daemon.journal.annexes()] == ["profile old"]

@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from annex_core.model.place import Place
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.strangers import SETTLED, adopt, sighting, strangers
 from tests.unit.world import ACCESS_POINT, ALICE, NOW, REGION, annex, carried, fleet, instance, launch
@@ -32,12 +33,12 @@ def test_strangers_settle_only_when_the_same_ones_are_seen_minutes_apart():
 
 
 def test_adopted_annexes_have_the_lease_that_their_tags_name():
-    begun, launches = adopt(REGION, [fleet()], [instance()], {}, endpoint=None, access_point=ACCESS_POINT)
+    begun, launches = adopt(Place(REGION), [fleet()], [instance()], {}, access_point=ACCESS_POINT)
     assert [(each.key, each.lease_ends, each.project) for each in begun] == [(ALICE, annex().lease_ends, "physics")]
     assert [(each.token, each.fleet, each.hourly_ceiling) for each in launches] == [("t1", "sfr-t1", None)]
 
 
 def test_an_adopted_life_begins_before_all_that_is_adopted_with_it():
     old = instance("i-0", launched=NOW - timedelta(hours=9))
-    (begun,), (launched,) = adopt(REGION, [fleet()], [old], {}, endpoint=None, access_point=ACCESS_POINT)
+    (begun,), (launched,) = adopt(Place(REGION), [fleet()], [old], {}, access_point=ACCESS_POINT)
     assert begun.started == old.launched <= launched.intended

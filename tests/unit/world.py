@@ -13,6 +13,7 @@ from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.demand import JobGroup, Wishes
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey, annex_id
+from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
@@ -100,7 +101,7 @@ def launch(token: str = "t1", target: int = 1, **given: Any) -> Launch:
         **{
             "token": token,
             "annex": annex().id,
-            "region": REGION,
+            "place": Place(REGION),
             "target": target,
             "types": ("c5.large",),
             "hourly_ceiling": Decimal("0.1"),
