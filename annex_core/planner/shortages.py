@@ -150,7 +150,7 @@ def _being_tried(place: str, market: Market, snapshot: Snapshot) -> set[Pool]:
     return {
         pool
         for launch in snapshot.launches
-        if launch.region == place
+        if launch.place.region == place
         and launch.market is market
         and launch.may_bring
         and brought.get(launch.token, 0) < launch.target
