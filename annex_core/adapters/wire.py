@@ -36,6 +36,9 @@ VERBS = frozenset(
     }
 )
 
+AGAIN = "; ask again in a minute"
+"""How a refusal ends that will not hold for long; commands wait a while and ask again."""
+
 _LENGTH = 4
 _GREETING = b"annex/1 "
 

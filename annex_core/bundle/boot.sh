@@ -234,8 +234,21 @@ STARTD_NAME = $INSTANCE
 AnnexHourlyPrice = \$(AnnexPrice_$(printf %s "$TYPE" | tr '.-' '__'))
 AnnexTokens = $dir/annex-tokens
 CONFIG
+    part_owners "$dir"
     echo "$dir" >"$WORK/config_dir"
     log "configured in $dir"
+}
+
+# Where anybody's jobs run side by side, each has an account of its own: as nobody they could read one another's files.
+part_owners() {
+    grep -q '^AnnexOwner = "+anybody"' "$1/60-annex.config" && is_root || return 0
+    cpus=$(condor_config_val NUM_CPUS) && [ "$cpus" -gt 0 ] || die "HTCondor does not say how many CPUs: '${cpus:-}'"
+    slot=0
+    while [ "$slot" -lt "$cpus" ]; do
+        slot=$((slot + 1))
+        id "annex-slot$slot" >/dev/null 2>&1 || useradd --system --no-create-home --shell /bin/false "annex-slot$slot" >&2
+        echo "SLOT1_${slot}_USER = annex-slot$slot"
+    done >>"$1/49ec2-instance.config"
 }
 
 # In this order: condor-annex-ec2 may wait for minutes for AWS's tag, with condor queued behind it, and whoever starts

@@ -14,6 +14,7 @@ from annex_core.cli.asking_daemon import ask
 from annex_core.cli.consent import agreed
 from annex_core.cli.typed import Parser, add_until, annex_name, duration_s
 from annex_core.errors import AnnexError, BadRequest, Refused
+from annex_core.model.names import AnnexKey
 from annex_core.model.wording import counted
 
 _PATIENCE_S = 90.0
@@ -96,7 +97,8 @@ def show(offered: Mapping[str, Any]) -> None:
     left = datetime.fromisoformat(offered["lease_ends"]) - datetime.now(UTC)
     hours, minutes = divmod(round(left.total_seconds() / 60), 60)
     verb = "lives, and gets" if offered["lives"] else "would be made, with"
-    print(f"Annex {offered['name']} of {offered['owner']} {verb}")
+    called = AnnexKey(offered["owner"], offered["name"]).spoken
+    print(f"{called[:1].upper()}{called[1:]} {verb}")
     print(f"  {counted(offered['how_many'], 'machine')} ({offered['market']}): {' or '.join(offered['what'])}")
     print(f"  in {offered['region']}, by route {offered['route']}")
     print(f"  until {offered['lease_ends']}, {hours}h{minutes:02} from now")
@@ -114,7 +116,9 @@ def _await(ordered: Mapping[str, Any]) -> int:
     told = ""
     while time.monotonic() < ends:
         known = ask("status", {"owner": ordered["owner"]})["annexes"]
-        annex = next((each for each in known if each["name"] == ordered["name"]), None)
+        annex = next(
+            (each for each in known if (each["name"], each["owner"]) == (ordered["name"], ordered["owner"])), None
+        )
         order = next((each for each in (annex or {}).get("orders", ()) if each["id"] == ordered["order"]), None)
         if order and order["refused"]:
             print(f"{_SAYS}: AWS refused it: {order['refused']}", file=sys.stderr)
@@ -157,7 +161,16 @@ def _parser() -> argparse.ArgumentParser:
     option("route", metavar="NAME", help="default: ANNEX_DEFAULT_ROUTE, or the only one there is")
     option("region", metavar="REGION", help="the only route in this region")
     option("project", metavar="NAME", help="what it is paid by; default: the owner")
-    option("owner", metavar="USER", help="whose jobs it runs; others' are for administrators")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("-owner", "--owner", metavar="USER", help="whose jobs it runs; others' are for administrators")
+    whose.add_argument(
+        "-no-owner",
+        "--no-owner",
+        dest="any_owner",
+        action="store_true",
+        default=None,
+        help="anybody's jobs that name it; for administrators",
+    )
     option("instance-types", dest="instance_types", type=_words, metavar="TYPES", help="with commas between them")
     option("market", choices=("spot", "on-demand"))
     option("tag", dest="tags", action="append", type=_tag, metavar="KEY=VALUE", help="again for each further one")

@@ -18,15 +18,17 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.requests import read, reserved
 from annex_core.adapters.server import Peer
+from annex_core.adapters.wire import AGAIN
+from annex_core.daemon.inquiry import NO_ANSWER_YET
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, JournalBroken, Refused
 from annex_core.model.annex import Annex, Ending
 from annex_core.model.hardware import InstanceType
-from annex_core.model.names import AnnexKey
+from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.place import Place
-from annex_core.model.route import EVERYBODY, Route
+from annex_core.model.route import Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
 from annex_core.model.wording import clause
@@ -40,6 +42,7 @@ from annex_core.planner.commands import (
     of_an_order,
     quote,
 )
+from annex_core.planner.growth import closed_to
 
 _CENT = Decimal("0.01")
 
@@ -51,15 +54,22 @@ class Asker:
     name: str
     administrator: bool
 
-    def key(self, asked: Mapping[str, Any]) -> AnnexKey:
+    def key(self, asked: Mapping[str, Any], living: Container[AnnexKey] = ()) -> AnnexKey:
         """
+        Args:
+            living: An administrator who says nothing of an owner, and has no annex of that name among these, means the
+                one for anybody's jobs.
+
         Raises:
-            Refused: It is another's annex.
+            Refused: It is another's annex, or one for anybody's jobs.
         """
-        owner = asked.get("owner") or self.name
+        owner = ANYBODY if asked.get("any_owner") else asked.get("owner") or self.name
         if owner != self.name and not self.administrator:
-            raise Refused(f"only an administrator may do that to an annex of {owner}")
-        return AnnexKey(owner, asked["name"])
+            raise Refused(f"only an administrator may do that to {AnnexKey(owner, asked['name']).spoken}")
+        key = AnnexKey(owner, asked["name"])
+        shared = AnnexKey(ANYBODY, key.name)
+        unsaid = self.administrator and not asked.get("owner") and key not in living
+        return shared if unsaid and shared in living else key
 
 
 class Commands:
@@ -114,8 +124,9 @@ class Commands:
             case "create":
                 return self._create(asked, asker)
             case "remains":
-                key = asker.key(asked)
-                return self._remains(key, living=any(each.key == key for each in self._journal.annexes()))
+                living = {each.key for each in self._journal.annexes()}
+                key = asker.key(asked, living)
+                return self._remains(key, living=key in living)
             case "extend":
                 done = [self._extend(asked, asker)]
             case "end":
@@ -144,7 +155,7 @@ class Commands:
         """The last one, with what the journal has learned since."""
         standing = self._standing()
         if standing is None:
-            raise Refused("condor_annexd has only just started; ask again in a minute")
+            raise Refused(f"condor_annexd has only just started{AGAIN}")
         living = self._journal.annexes()
         return replace(
             standing.snapshot,
@@ -154,21 +165,24 @@ class Commands:
             freezes=self._orders.freezes(),
         )
 
+    def _unheard(self, place: Place) -> bool:
+        """Whether AWS was asked there, and has neither answered nor failed."""
+        standing = self._standing()
+        return standing is not None and standing.silent.get(place) == NO_ANSWER_YET
+
     # More machines.
 
     def _create(self, asked: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
         key, snapshot, now = asker.key(asked), self._snapshot(), self._clock()
         if key.owner == "root" and not asked.get("pilot"):
             raise Refused("root has no jobs, and an annex runs its owner's jobs alone; say whose it is with -owner")
-        if asked.get("any_owner"):
-            raise Refused(
-                "an annex runs its owner's jobs alone, for jobs of others are never sent to it; make one for each owner"
-            )
         lives = snapshot.annexes.get(key)
         route = self._route(asked, snapshot, lives)
         _check_rights(asked, asker, route)
-        if not {EVERYBODY, key.owner} & {*route.owners}:
-            raise Refused(f"route {route.name} is not open to {key.owner}; its administrator lists who may use it")
+        if route.place not in snapshot.regions and self._unheard(route.place):
+            raise Refused(f"AWS has not answered in {route.region} yet{AGAIN}")
+        if closed := closed_to(key, route):
+            raise Refused(closed)
         asked, notes = completed(asked, route)
         warnings = [*notes]
         snapshot = self._knowing(asked.get("instance_types", ()), route.place, snapshot, warnings)
@@ -176,7 +190,9 @@ class Commands:
             warnings += joined(lives, asked)
             annex = self._longer(lives, asked, snapshot, now, warnings)
         else:
-            annex = begun(key, asked, route, snapshot, now, project=asked.get("project", key.owner))
+            annex = begun(
+                key, asked, route, snapshot, now, project=asked.get("project", asker.name if key.shared else key.owner)
+            )
         order = Order(
             id=self._unique(),
             annex=annex.id,
@@ -255,9 +271,9 @@ class Commands:
     # What there is.
 
     def _living(self, asked: Mapping[str, Any], asker: Asker, snapshot: Snapshot) -> Annex:
-        key = asker.key(asked)
+        key = asker.key(asked, snapshot.annexes)
         if key not in snapshot.annexes:
-            raise Refused(f"{key.owner} has no annex {key.name}")
+            raise Refused(f"there is no {key.spoken}" if key.shared else f"{key.owner} has no annex {key.name}")
         return snapshot.annexes[key]
 
     def _extend(self, asked: Mapping[str, Any], asker: Asker) -> str:
@@ -287,12 +303,12 @@ class Commands:
         ]
         self._orders.end(annexes, how, freezes, now)
         what = "is ended at once" if how is Ending.NOW else "gets no new job and ends when its running jobs have"
-        return [f"annex {each.key.name} of {each.key.owner} {what}" for each in annexes] or ["no annex lives"]
+        return [f"{each.key.spoken} {what}" for each in annexes] or ["no annex lives"]
 
     def _frozen(self, asked: Mapping[str, Any], asker: Asker) -> Frozen:
         since, by = self._clock(), asker.name
         if "name" in asked:
-            key = asker.key(asked)
+            key = asker.key(asked, {each.key for each in self._journal.annexes()})
             return Frozen(Scope.ANNEX, key.owner, key.name, since, by)
         if not asker.administrator:
             raise Refused("only an administrator may freeze or thaw more than an annex of their own")

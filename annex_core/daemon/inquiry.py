@@ -10,6 +10,9 @@ from annex_core.model.place import Place
 
 T = TypeVar("T")
 
+NO_ANSWER_YET = "no answer yet"
+"""Why something is not known that was asked and has neither answered nor failed."""
+
 
 @dataclass(frozen=True)
 class _Asked(Generic[T]):

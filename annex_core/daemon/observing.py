@@ -14,7 +14,7 @@ from annex_core.adapters.order_book import OrderBook
 from annex_core.connectivity.advice import obstacle
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
-from annex_core.daemon.inquiry import Inquiry, Kept
+from annex_core.daemon.inquiry import NO_ANSWER_YET, Inquiry, Kept
 from annex_core.daemon.regions import Regions
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Annex, Launch
@@ -162,7 +162,7 @@ class Observer:
         listed = ask_all(
             self._listings,
             {place: partial(self._ask, place, routes.values(), ordered[place], now, under_way) for place in places},
-            meanwhile="no answer yet",
+            meanwhile=NO_ANSWER_YET,
         )
         listings = {place: listed[place] for place in places if place in listed}
         here = [route for route in routes.values() if route.place in places]

@@ -11,7 +11,6 @@ from annex_core.daemon.provisioner import Standing
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.death import Death
-from annex_core.model.demand import JobCounts
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.order import Order, filled, refusal
 from annex_core.model.plan import LaunchFleet, Outlook
@@ -21,6 +20,7 @@ from annex_core.model.supply import Instance, InstanceState
 from annex_core.model.tags import stamp
 from annex_core.planner.caps import spent
 from annex_core.planner.holdings import Holding, holding, hourly
+from annex_core.planner.sharing import jobs_of
 
 _CENT = Decimal("0.0001")
 
@@ -29,7 +29,7 @@ def status(standing: Standing | None, owner: str | None, *, administrator: bool)
     """
     Args:
         standing: None before the first cycle.
-        owner: Whose annexes; None for everybody's.
+        owner: Whose annexes, beside those for anybody's jobs; None for everybody's.
         administrator: Troubles are for them alone.
     """
     if standing is None:
@@ -39,7 +39,7 @@ def status(standing: Standing | None, owner: str | None, *, administrator: bool)
     keys = {*snapshot.annexes, *standing.plan.outlooks, *snapshot.counts}
     return {
         "as_of": stamp(snapshot.at),
-        "annexes": [_annex(key, standing) for key in sorted(keys) if owner in (None, key.owner)],
+        "annexes": [_annex(key, standing) for key in sorted(keys) if owner in (None, key.owner) or key.shared],
         "refused_routes": dict(snapshot.refused_routes),
         "troubles": _troubles(standing) if administrator else [],
     }
@@ -85,7 +85,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
     snapshot = standing.snapshot
     annex = snapshot.annexes.get(key)
     outlook = standing.plan.outlooks.get(key)
-    counts = snapshot.counts.get(key, JobCounts())
+    counts = jobs_of(key, snapshot)
     found = {
         "owner": key.owner,
         "name": key.name,
@@ -193,7 +193,9 @@ def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
         return f"{wrong} Its jobs can't run; remove them."
     if snapshot.demand is None:
         return f"Annex {key.name}: the schedd does not answer."
-    if snapshot.counts.get(key, JobCounts()).idle:
+    if jobs_of(key, snapshot).idle:
+        if key.shared:
+            return f"Annex {key.name} is for anybody's jobs; it grows by command alone."
         return f"Annex {key.name}: its idle jobs ask for no machine yet."
     return f"Annex {key.name}: no job waits."
 

@@ -72,7 +72,7 @@ ANNEX = (
         "Its files, read by the user who asks, go into the configuration of every machine.",
     ),
     _annex("owner", 5, ("USER",), "Whose jobs it runs. A list is refused: make an annex for each."),
-    _annex("no-owner", 7, (), "The daemon refuses it: an annex runs its owner's jobs alone; make one for each owner."),
+    _annex("no-owner", 7, (), "Anybody's jobs run there that name it; for administrators."),
     _annex(
         "aws-spot-fleet-config-file",
         22,

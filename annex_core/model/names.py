@@ -7,6 +7,9 @@ from dataclasses import dataclass
 ANNEX_NAME = re.compile(r"[A-Za-z0-9-]{1,37}")
 """No dot, so that annex-OWNER.NAME can't mean two owners; no underscore, which ends the annex id in a token."""
 
+ANYBODY = "+anybody"
+"""The owner of an annex that runs anybody's jobs: no user's name may begin so. config.d and the bundle know it, too."""
+
 _ID_LENGTH = 31
 _DIGEST_LENGTH = 10
 
@@ -20,6 +23,16 @@ class AnnexKey:
 
     def __str__(self) -> str:
         return f"{self.owner}/{self.name}"
+
+    @property
+    def shared(self) -> bool:
+        """Its slots run anybody's jobs that name it."""
+        return self.owner == ANYBODY
+
+    @property
+    def spoken(self) -> str:
+        """In a sentence."""
+        return f"annex {self.name} for anybody's jobs" if self.shared else f"annex {self.name} of {self.owner}"
 
     def identity(self, domain: str) -> str:
         """The identity of this annex's IDTOKEN, as the collector stamps it: annex-OWNER.NAME@DOMAIN."""

@@ -80,7 +80,7 @@ class Frozen:
             case Scope.PROJECT:
                 return f"project {self.name}"
             case Scope.ANNEX:
-                return f"annex {self.name} of {self.owner}"
+                return AnnexKey(self.owner, self.name).spoken
 
 
 def refusal(order: Order, launches: Iterable[Launch]) -> str | None:

@@ -116,8 +116,8 @@ def _hold(
     """
     if frozen := frozen_by(annex, snapshot.freezes):
         return frozen
-    if not {EVERYBODY, annex.key.owner} & {*route.owners}:
-        return f"route {route.name} is not open to {annex.key.owner}; its administrator lists who may use it"
+    if closed := closed_to(annex.key, route):
+        return closed
     if route.market is Market.SPOT and any(group.wishes.on_demand for group in groups):
         return f"they ask for on-demand machines (annex_on_demand), and route {route.name} buys Spot ones"
     if route.place != annex.place:
@@ -167,6 +167,17 @@ def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:
     if snapshot.at - max(failed) < _PAUSE or held.instances or held.coming:
         return f"{len(failed)} machines in a row started and never joined the pool; its administrator has to look"
     return None
+
+
+def closed_to(key: AnnexKey, route: Route) -> str | None:
+    """Why the owner of an annex may not use a route; None where they may."""
+    if {EVERYBODY, key.owner} & {*route.owners}:
+        return None
+    if key.shared:
+        return (
+            f"route {route.name} is open to {', '.join(route.owners)} alone; anybody's jobs take one that all may use"
+        )
+    return f"route {route.name} is not open to {key.owner}; its administrator lists who may use it"
 
 
 def frozen_by(annex: Annex, freezes: Iterable[Frozen]) -> str | None:

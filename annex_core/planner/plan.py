@@ -26,6 +26,7 @@ from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
 from annex_core.planner.retagging import retags
+from annex_core.planner.sharing import shared_with
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
@@ -80,6 +81,9 @@ def _decide(
     actions: list[Action] = []
     outlook = None
     orders = annex is not None and any(order.annex == annex.id for order in snapshot.orders)
+    if annex is None and (shared := shared_with(key, snapshot)):
+        sentence = f"Annex {key.name} is for anybody's jobs: {machines(shared)}. Jobs wait: it grows by command alone."
+        return [], _unplanned(sentence, groups, "it is for anybody's jobs, and grows by command alone")
     chosen = _route(annex, groups, snapshot)
     if isinstance(chosen, str):
         outlook = _unplanned(f"Annex {key.name}: {clause(chosen)}.", groups, chosen)

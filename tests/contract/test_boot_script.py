@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from annex_core.bundle.build import ExecutionPoint, bundle, user_data
-from annex_core.model.names import AnnexKey
+from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.tags import stamp
 
 NOBODY = 65534
@@ -87,10 +87,10 @@ class Instance:
         self.pack()
         self.program("condor_config_val", f"echo /usr/share/condor/config.d, {self.config}")
 
-    def pack(self, version: str | None = "23.9.6") -> None:
+    def pack(self, version: str | None = "23.9.6", owner: str = "alice") -> None:
         """The bundle that this instance finds."""
         annex = ExecutionPoint(
-            key=AnnexKey("alice", "blue"),
+            key=AnnexKey(owner, "blue"),
             project="photons",
             route="aws",
             collector="ap.pool.test",
@@ -496,6 +496,21 @@ def test_a_machine_that_ends_powers_off(instance: Instance) -> None:
     instance.pretend_root()
     said = instance.boot("exit 0").end(within=15)
     assert said.endswith("powering off: condor_master has ended (status 0)\nsystemctl poweroff\n")
+
+
+@pytest.mark.parametrize("owner", [ANYBODY, "alice"])
+def test_anybodys_jobs_get_an_account_for_each_slot(instance: Instance, owner: str) -> None:
+    instance.pack(owner=owner)
+    instance.pretend_root()
+    instance.program("id", '[ "$1" = -u ] && echo 0')
+    instance.program("useradd", 'echo "useradd $*"')
+    instance.program("condor_config_val", f'[ "$1" = NUM_CPUS ] && echo 2 || echo {instance.config}')
+    said = instance.boot("exit 0").end(within=15)
+    own = (instance.config / "49ec2-instance.config").read_text()
+    wanted = owner == ANYBODY
+    assert ("SLOT1_1_USER = annex-slot1\nSLOT1_2_USER = annex-slot2\n" in own) is wanted
+    assert ("/bin/false annex-slot2" in said) is wanted
+    assert "SLOT1_3_USER" not in own
 
 
 def test_from_its_first_boot_on_a_machine_is_set_to_power_off_at_the_next(instance: Instance) -> None:

@@ -1,13 +1,14 @@
 """create, extend, end, destroy, freeze, thaw as they are typed, over a real socket: what they print and exit with."""
 
 import io
+import socket
 import threading
 import time
 
 import pytest
 
 from annex_core.adapters.server import Server
-from annex_core.cli import create, steering
+from annex_core.cli import asking_daemon, create, steering
 from annex_core.cli.main import main
 from annex_core.daemon.answering import Answers
 from annex_core.daemon.hearsay import Hearsay
@@ -93,6 +94,21 @@ def test_a_create_shows_what_it_rents_and_at_what_price_at_most_and_waits_for_aw
     for words in ("3 machines (spot): c5.large", "in us-east-2, by route spot", "at most $0.2", "AWS has taken"):
         assert words in said
     assert [each.instances for each in daemon.orders()] == [3]
+
+
+def test_a_daemon_that_has_only_just_started_is_waited_for(daemon):
+    looked = daemon.commands._standing
+    daemon.commands._standing = lambda: None
+    threading.Timer(0.5, lambda: setattr(daemon.commands, "_standing", looked)).start()
+    assert main(["create", *BLUE, "-yes", "-no-wait"]) == 0
+    assert len(daemon.orders()) == 1
+
+
+def test_but_not_for_ever(daemon, monkeypatch, capsys):
+    monkeypatch.setattr(asking_daemon, "_FIRST_LOOK_S", 0.5)
+    daemon.commands._standing = lambda: None
+    assert main(["extend", "blue", "-duration", "1h"]) == 1
+    assert "only just started" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("answer", "ordered"), [("y\n", 1), ("n\n", 0), ("\n", 0), ("", 0)])
@@ -289,3 +305,28 @@ def test_an_aws_that_can_not_be_asked_is_no_proof(living, capsys):
 def replace_year(moment):
     """Ahead of the clock of whoever runs the tests, by which the command knows a fresh answer."""
     return moment.replace(year=moment.year + 50)
+
+
+# no daemon
+
+
+@pytest.mark.parametrize("verb", [["status"], ["create", "blue"], ["end", "blue"]])
+def test_where_no_daemon_runs_it_says_what_starts_it_and_where_its_log_is(tmp_path, monkeypatch, capsys, verb):
+    knobs = tmp_path / "condor_config_val"
+    knobs.write_text('#!/bin/sh\n[ "$1" = ANNEXD_LOG ] && echo /var/log/condor/AnnexdLog\n')
+    knobs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("ANNEXD_SOCKET", str(tmp_path / "annexd.sock"))
+    assert main(verb) == 1
+    said = capsys.readouterr().err
+    assert "condor_on -daemon ANNEXD starts it, and /var/log/condor/AnnexdLog says why it ended" in said
+
+
+def test_where_the_daemon_hangs_it_says_how_to_begin_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(asking_daemon, "_DEADLINE_S", 0.2)
+    monkeypatch.setenv("ANNEXD_SOCKET", str(tmp_path / "annexd.sock"))
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "annexd.sock"))
+        deaf.listen()
+        assert main(["status"]) == 1
+    assert "condor_off -daemon ANNEXD and then condor_on -daemon ANNEXD begin anew" in capsys.readouterr().err

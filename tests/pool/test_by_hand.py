@@ -1,6 +1,8 @@
 """Annexes by hand, as users and administrators type it: created, joined, extended, ended; and what is refused."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rehearsal.pool import Pool
@@ -73,6 +75,35 @@ def test_an_order_outlives_a_daemon_that_is_killed_and_is_destroyed_without_a_tr
     said = annex(pool, "destroy", "hand-killed", "-verify")
     assert "AWS shows nothing any more that carries the tags" in said
     assert not annexes.alive("hand-killed")
+
+
+def test_an_annex_for_anybody_runs_the_jobs_of_all_who_name_it(pool: Pool, annexes: Annexes) -> None:
+    refused = annex(pool, "create", "hand-open", "-no-owner", "-yes", fine=False)
+    assert "only an administrator may do that to annex hand-open for anybody's jobs" in refused
+    annex(pool, "create", "hand-open", "-no-owner", "-idle", "10m", "-yes", user="root")
+    clusters = {user: annexes.submit("hand-open", user=user, seconds=1234) for user in ("alice", "bob")}
+    annexes.wait_said(clusters["bob"], "is for anybody's jobs")
+    for cluster in clusters.values():
+        annexes.wait_running(cluster)
+    (machine,) = annexes.alive("hand-open", "+anybody")
+    uids = pool.wait_for(lambda: _uids_of("1234") if len(_uids_of("1234")) == 2 else (), "both jobs' processes")
+    assert not {0, 65534} & uids  # neither root nor nobody: one owner's job can't read the other's
+    assert not annexes.fleets("hand-open", "alice") + annexes.fleets("hand-open", "bob")
+    annex(pool, "end", "hand-open", "-now", fine=False)
+    assert annex(pool, "end", "hand-open", "-now", user="root")
+    pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
+    pool.ap.run(["condor_rm", "-all"])
+    pool.ap.run(["condor_rm", "-forcex", "-all"])  # as below: the plug was pulled
+
+
+def _uids_of(argument: str) -> set[int]:
+    """Users that processes of this one argument run as, on all hosts of the rehearsal."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if process.joinpath("cmdline").read_bytes().split(b"\0")[1:] == [argument.encode(), b""]:
+                found.add(process.stat().st_uid)
+    return found
 
 
 def test_what_is_frozen_gets_nothing_until_it_is_thawed_and_the_worst_day_ends_everything(

@@ -12,7 +12,7 @@ import pytest
 
 from annex_core.bundle.build import USER_DATA_LIMIT, ExecutionPoint, bundle, user_data
 from annex_core.errors import BadRequest, BadRoute, Refused
-from annex_core.model.names import AnnexKey
+from annex_core.model.names import ANYBODY, AnnexKey
 
 ENDS = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 
@@ -96,12 +96,14 @@ def test_a_project_of_several_lines_is_refused(project: str) -> None:
         bundle(point(project=project), token="t", config_dir={})
 
 
-def starts(left: timedelta, *, draining: bool = False, **job: object) -> bool:
-    """Does START admit a job of alice's annex blue whose ad differs in this, so long before the lease ends?"""
-    text = configuration(bundle(point(), token="t", config_dir={})).replace("\\\n", "")
+def starts(left: timedelta, *, draining: bool = False, of: str = "alice", **job: object) -> bool:
+    """Does START of *of*'s annex blue admit a job of alice's for it, with this in its ad, so long before the end?"""
+    text = configuration(bundle(point(owner=of), token="t", config_dir={})).replace("\\\n", "")
     own = dict(re.findall(r"^(Annex\w+) = (.*)$", text, re.MULTILINE))
     (start,) = re.findall(r"^START = (.*)$", text, re.MULTILINE)
-    expression = re.sub(r"\$\((\w+)\)", lambda name: own[name[1]], start)
+    expression = start
+    while expression != (expanded := re.sub(r"\$\((\w+)\)", lambda name: own[name[1]], expression)):
+        expression = expanded
     ends = int((datetime.now(UTC) + left).timestamp())
     slot = classad2.ClassAd({"AnnexLeaseEnds": ends, "AnnexDraining": draining})
     ad = classad2.ClassAd({"Owner": "alice", "TargetAnnexName": "blue", **job})
@@ -114,6 +116,13 @@ def starts(left: timedelta, *, draining: bool = False, **job: object) -> bool:
 def test_start_admits_the_owner_and_the_annex_alone(other: dict[str, object]) -> None:
     assert starts(timedelta(hours=1))
     assert not starts(timedelta(hours=1), **other)
+
+
+def test_start_of_an_annex_for_anybodys_jobs_admits_any_owners_for_the_annex() -> None:
+    assert starts(timedelta(hours=1), of=ANYBODY)
+    assert starts(timedelta(hours=1), of=ANYBODY, Owner="bob")
+    assert not starts(timedelta(hours=1), of=ANYBODY, TargetAnnexName="red")
+    assert not starts(timedelta(hours=1), of=ANYBODY, draining=True)
 
 
 @pytest.mark.parametrize("bound", ["AllowedExecuteDuration", "AllowedJobDuration"])

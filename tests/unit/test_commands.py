@@ -15,6 +15,7 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.commanding import Commands
 from annex_core.daemon.hands import Hands
+from annex_core.daemon.inquiry import NO_ANSWER_YET
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.regions import Region, Regions
 from annex_core.daemon.remains import Remains
@@ -165,9 +166,10 @@ def test_another_idle_time_for_an_annex_that_lives_is_said_to_be_in_vain(desk):
     [
         ({"image": "ami-1"}, "only an administrator may say image"),
         ({"subnets": ["subnet-1"]}, "only an administrator may say subnets"),
-        ({"owner": "bob"}, "only an administrator may do that to an annex of bob"),
+        ({"owner": "bob"}, "only an administrator may do that to annex blue of bob"),
+        ({"owner": "+anybody"}, "only an administrator may do that to annex blue for anybody's jobs"),
         ({"instance_types": ["p5.48xlarge"]}, "doesn't allow p5.48xlarge"),
-        ({"any_owner": True}, "make one for each owner"),
+        ({"any_owner": True}, "only an administrator may do that to annex blue for anybody's jobs"),
         ({"route": "other"}, "there is no route other; there is spot"),
         ({"region": "eu-west-1"}, "no annex route in eu-west-1"),
         ({"lifetime_s": 60}, "in less than 5 minutes"),
@@ -425,6 +427,13 @@ def test_what_is_not_frozen_can_not_be_thawed(desk):
 def test_before_the_first_cycle_nothing_is_promised(tmp_path, desk):
     desk.commands._standing = lambda: None
     with pytest.raises(AnnexError, match="only just started"):
+        desk.ask("create", name="blue")
+
+
+def test_a_region_that_has_not_answered_yet_is_to_be_asked_for_again(desk):
+    desk.seen = snapshot(regions={})
+    desk.commands._standing = lambda: Standing(desk.seen, plan(desk.seen), silent={"us-east-2": NO_ANSWER_YET})
+    with pytest.raises(Refused, match="AWS has not answered in us-east-2 yet; ask again in a minute"):
         desk.ask("create", name="blue")
 
 

@@ -10,7 +10,7 @@ from annex_core.daemon.status import status
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts
 from annex_core.model.freeze import Freeze, Mode
-from annex_core.model.names import AnnexKey
+from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.signs import Signs
@@ -55,6 +55,16 @@ def test_a_user_sees_nobody_elses_annexes_and_no_troubles(standing):
     answer = status(standing, "bob", administrator=False)
     assert [annex["owner"] for annex in answer["annexes"]] == ["bob"]
     assert answer["troubles"] == []
+
+
+def test_all_see_an_annex_for_anybodys_jobs_with_the_jobs_of_all_who_have_none_of_that_name():
+    shared, bobs = AnnexKey(ANYBODY, "blue"), AnnexKey("bob", "blue")
+    of = snapshot(
+        annexes={shared: annex(shared), ALICE: annex()},
+        counts={ALICE: JobCounts(idle=2), bobs: JobCounts(idle=3, running=1)},
+    )
+    told = status(Standing(of, plan(of)), "bob", administrator=False)["annexes"]
+    assert {(each["owner"], each["jobs"]["idle"]) for each in told} == {("bob", 3), (ANYBODY, 3)}
 
 
 def test_an_administrator_reads_what_does_not_answer(standing):
