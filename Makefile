@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit iam-simulator lint format clean \
         bench bench-router bench-hook bench-reaction bench-calls bench-create bench-cycle bench-reaper bench-replay \
-        bench-plan prove-on-aws
+        bench-plan bench-pack prove-on-aws
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,13 +55,16 @@ format: $(VENV)/ready ## put the sources into the project's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: bench-hook bench-reaper bench-calls bench-create bench-reaction bench-router bench-cycle bench-plan bench-replay ## all measures; each prints its ratio last
+bench: bench-hook bench-reaper bench-calls bench-create bench-reaction bench-router bench-cycle bench-plan bench-pack bench-replay ## all measures; each prints its ratio last
 
 bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
 	@$(BIN)/python bench/hook.py
 
 bench-plan: $(VENV)/ready ## one plan for a million idle jobs in 10,000 shapes, beside HTCondor's matching alone
 	@$(BIN)/python -m bench.plan
+
+bench-pack: $(VENV)/solver ## one instant's packing, beside the linear programme that packs fractions of jobs
+	@$(BIN)/python -m bench.pack
 
 bench-replay: $(VENV)/ready ## a million jobs of 200 shapes through the planner, in simulated time
 	@$(BIN)/python -m bench.replay
@@ -102,4 +105,9 @@ $(VENV)/ready: pyproject.toml
 	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[rehearsal,replay,test]'
 	@$(BIN)/python -m venv $(VENV)/scheduler # with a botocore of its own, older than ours
 	@$(VENV)/scheduler/bin/pip install -qq --disable-pip-version-check 'ministack>=1.5,<2' boto3
+	@touch $@
+
+# scipy's HiGHS, which benches alone need.
+$(VENV)/solver: $(VENV)/ready
+	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -38,14 +38,16 @@ class Crowd:
     """A row each of CPUs, MiB, KiB of disk and GPUs."""
     worth: Numbers
 
-    def fill(self, room: Numbers, left: Counts, may: npt.NDArray[np.bool_]) -> Counts:
+    def fill(self, room: Numbers, left: Counts, may: npt.NDArray[np.bool_], *, worth: Numbers | None = None) -> Counts:
         """
         How many jobs of each group go into one machine with that much free.
 
         Args:
             left: Jobs there are of each group.
             may: Which groups match the machine.
+            worth: Of one job of each group; what is worth more for the room it takes goes in first. None: by its size.
         """
+        worth = self.worth if worth is None else worth
         taken = np.zeros(len(left), dtype=np.int64)
         free = room.copy()
         active = np.flatnonzero(may & (left > 0) & self.fit(free))
@@ -54,7 +56,7 @@ class Crowd:
             best = 0
             if active.size > 1:
                 used = np.divide(want, free[:, None], out=np.zeros_like(want), where=want > 0).sum(axis=0)
-                best = int(np.argmax(np.round(self.worth[active] / used, 9)))
+                best = int(np.argmax(np.round(worth[active] / used, 9)))
             group, one = active[best], want[:, best].copy()
             most = np.floor((free[one > 0] / one[one > 0]).min() + 1e-9)
             fit = int(min(most, left[group] - taken[group]))

@@ -16,6 +16,15 @@ _AS_GOOD = 1.3
 _BESIDE = 9
 """So many at most."""
 _TRIES = 3
+_FEW = 64
+"""Groups of jobs for which several packings are compared."""
+_PASSES = 4
+_GOOD = 1.02
+"""A packing this near to what all jobs would cost on full machines is good enough."""
+_GAIN = 0.99
+"""One that costs more than so much of the last one ends the search."""
+_FIRSTS = 12
+"""Groups of which each comes first in turn, when a machine is filled."""
 _EQUAL = 1e-9
 """Prices that differ by less are the same."""
 _COMMON = 1000
@@ -48,20 +57,27 @@ def pack(found: Sequence[Found], shelf: Shelf, matcher: Matcher, *, without: Col
 
     Several groups share a machine. A job's value is what it would cost on the best full machine there is for it; the
     machine that carries most value for its price comes first, as often as there are jobs for it, and one that can't be
-    filled is made as small as what is on it.
+    filled is made as small as what is on it. Of few groups it is done anew, with what the jobs came to as their values,
+    as long as there may be something to be gained.
 
     Args:
         without: Names of types that can't be had.
     """
     packer = _Packer(found, shelf, matcher, without)
-    heap: list[tuple[float, int, int, Fill]] = []
-    for at in packer.types:
-        packer.offer(heap, at)
-    while heap and packer.left.any():
-        _, at, stamp, fill = heapq.heappop(heap)
-        if stamp == packer.stamp:
-            yield packer.take(fill)
-        packer.offer(heap, at)  # anew, with the jobs that are left
+    if len(packer.crowd.groups) > _FEW:
+        yield from packer.loads()
+        return
+    best: list[Load] = []
+    least = np.inf
+    for _ in range(_PASSES):
+        loads = list(packer.loads())
+        gained = packer.cost < least * _GAIN
+        if packer.cost < least * (1 - _EQUAL):
+            best, least = loads, packer.cost
+        if not gained or packer.cost <= packer.goal * _GOOD or len(packer.crowd.groups) == 1:
+            break
+        packer.begin_anew()
+    yield from best
 
 
 class _Packer:
@@ -79,44 +95,114 @@ class _Packer:
         self._places = [at for at, _, _ in ordered]
         self._could = [each.could for _, each, _ in ordered]
         self.left: Counts = np.array([each.jobs for _, each, _ in ordered], dtype=np.int64)
+        self._all = self.left
         self._value: Numbers = np.array([min(dict(each.offers)[t] for t in types) for _, each, types in ordered])
+        self.goal = float(self._value @ self.left)
+        """What the jobs would cost if each had its share of the best full machine, in the cheapest type's hours."""
+        self.cost = 0.0
+        """What was chosen in the last loads() costs."""
+        self._spent: Numbers = np.zeros(len(ordered))
         self._may: dict[int, Mask] = {}
+        self._known: dict[int, Mask] = {}
         for row, (_, _, types) in enumerate(ordered):
             for t in types:
                 self._may.setdefault(t, np.zeros(len(ordered), dtype=np.bool_))[row] = True
         self.stamp = 0
-        self._add_common()
-        self.types = sorted(self._may)
+        if 1 < len(ordered) <= _COMMON:
+            self._share_types()
 
-    def _add_common(self) -> None:
+    def _share_types(self) -> None:
+        """
+        Let all groups on the types that were found for one of them, and on those that suit all of them together.
+
+        Whether they match is found out when they would be put there.
+        """
+        for t in (*self._may, *self._common()):
+            self._known[t] = self._may.get(t, np.zeros(len(self.left), dtype=np.bool_)).copy()
+            could = np.array([each[t] for each in self._could], dtype=np.bool_)
+            if (could | self._known[t]).any():
+                self._may[t] = could | self._known[t]
+
+    def _common(self) -> Iterator[int]:
         """Types that none of the groups would choose for itself may be the best for all of them together."""
-        if not 1 < len(self.crowd.groups) <= _COMMON:
-            return
         total = self.crowd.wants @ self.left
         asked = np.flatnonzero(total)
         with np.errstate(divide="ignore"):
             used = (total[asked, None] / self._shelf.sizes[asked]).max(axis=0)
         cost = np.where(self._out, np.inf, self._shelf.prices * used)
         for t in np.argsort(cost, kind="stable")[:ENOUGH].tolist():
-            if np.isfinite(cost[t]):
-                may = self._may.setdefault(t, np.zeros(len(self.left), dtype=np.bool_))
-                for row in range(len(self.left)):
-                    may[row] = may[row] or self._runs(row, t)
-                if not may.any():
-                    del self._may[t]
+            if np.isfinite(cost[t]) and t not in self._may:
+                yield t
 
     def _runs(self, row: int, t: int) -> bool:
         return bool(self._could[row][t]) and self._matcher.knows(
             self.crowd.groups[row], self._shelf.kinds[t], volume_gib=self._shelf.volume_gib
         )
 
-    def offer(self, heap: list[tuple[float, int, int, Fill]], t: int) -> None:
+    def loads(self) -> Iterator[Load]:
+        """Machines until no job is left that one was found for."""
+        heap: list[tuple[float, int, int, Fill]] = []
+        for t in sorted(self._may):
+            self._offer(heap, t)
+        while heap and self.left.any():
+            _, t, stamp, fill = heapq.heappop(heap)
+            if stamp == self.stamp:
+                yield self._take(fill)
+            self._offer(heap, t)  # anew, with the jobs that are left
+
+    def begin_anew(self) -> None:
+        """All jobs wait again; each is worth what it came to in the packing that there was."""
+        self._value = self._spent / self._all
+        self._spent = np.zeros(len(self._all))
+        self.left, self.cost = self._all, 0.0
+        self.stamp += 1
+
+    def _offer(self, heap: list[tuple[float, int, int, Fill]], t: int) -> None:
         """Push a filled machine of type *t*, by its price for each value that it carries; nothing where none fits."""
-        taken = self.crowd.fill(self._shelf.sizes[:, t], self.left, self._may[t])
+        taken = self._filled(t)
         if taken.any():
             least = t if self._shelf.prices[t] <= self._cheapest else next(iter(self._enough(taken, t, 1.0, 1)), t)
             score = round(float(self._shelf.prices[least] / (taken @ self._value)), 9)
             heapq.heappush(heap, (score, t, self.stamp, Fill(least, taken)))
+
+    def _filled(self, t: int) -> Counts:
+        """One machine of the type filled in the ways there are, as far as the jobs match it: the most valuable way."""
+        best = self._matched(t, None)
+        if 1 < len(self.left) <= _FEW and best.any():
+            firsts = np.flatnonzero((self.left > 0) & self._may[t] & self.crowd.fit(self._shelf.sizes[:, t]))
+            for first in (-1, *(firsts.tolist() if 1 < len(firsts) <= _FIRSTS else ())):
+                other = self._matched(t, first)
+                if other @ self._value > best @ self._value * (1 + _EQUAL):
+                    best = other
+        return best
+
+    def _matched(self, t: int, first: int | None) -> Counts:
+        """
+        Args:
+            first: The group that fills the machine before the others do, by their values; -1 is none. None: by sizes.
+        """
+        while True:
+            taken = self._way(t, first)
+            known = self._known.get(t)
+            new = () if known is None else np.flatnonzero((taken > 0) & ~known).tolist()
+            refused = [row for row in new if not self._runs(row, t)]
+            if known is not None:
+                known[new] = True
+            if not refused:
+                return taken
+            self._may[t][refused] = False
+
+    def _way(self, t: int, first: int | None) -> Counts:
+        room, may = self._shelf.sizes[:, t], self._may[t]
+        if first is None:
+            return self.crowd.fill(room, self.left, may)
+        if first < 0:
+            return self.crowd.fill(room, self.left, may, worth=self._value)
+        only = np.zeros(len(may), dtype=np.bool_)
+        only[first] = True
+        begun = self.crowd.fill(room, self.left, may & only)
+        rest = room - self.crowd.wants @ begun
+        return np.asarray(begun + self.crowd.fill(rest, self.left - begun, may, worth=self._value), dtype=np.int64)
 
     def _enough(self, taken: Counts, t: int, dearer: float, most: int) -> list[int]:
         """Other types that carry the same, at *dearer* times the price of *t* at most, the cheapest first."""
@@ -142,7 +228,7 @@ class _Packer:
         found = self._enough(self.left, fill.type, dearer * (1 - _EQUAL), 1) if dearer > 1 else []
         return Fill(found[0], self.left) if found else fill
 
-    def take(self, fill: Fill) -> Load:
+    def _take(self, fill: Fill) -> Load:
         """As many such machines as there are jobs for, or one for all of them where that costs less."""
         fill = self._whole(fill)
         t, taken = fill.type, fill.jobs
@@ -151,6 +237,10 @@ class _Packer:
         names = [
             self._shelf.kinds[each].name for each in sorted([t, *beside], key=lambda x: (self._shelf.prices[x], x))
         ]
+        value = self._value * taken
+        price = float(self._shelf.prices[t]) * times
+        self._spent += price * value / (value.sum() or 1.0)
+        self.cost += price
         self.left = self.left - times * taken
         self.stamp += 1
         jobs = tuple((self._places[row], int(taken[row])) for row in np.flatnonzero(taken))

@@ -25,16 +25,16 @@ KINDS = {
 }
 
 
-def packed(groups, without=()):
+def packed(groups, without=(), kinds=KINDS):
     matcher = Matcher(domain=DOMAIN)
     matcher.begin()
-    on = shelf(KINDS.values(), lambda kind: kind.on_demand, volume_gib=GIB)
+    on = shelf(kinds.values(), lambda kind: kind.on_demand, volume_gib=GIB)
     found = matcher.find([(each, each.idle) for each in groups], on)
     return found, on, list(pack(found, on, matcher, without=without))
 
 
-def dollars(loads):
-    return sum(min(KINDS[name].on_demand for name in load.types) * load.machines for load in loads)
+def dollars(loads, kinds=KINDS):
+    return sum(min(kinds[name].on_demand for name in load.types) * load.machines for load in loads)
 
 
 @settings(max_examples=200, deadline=None)
@@ -80,6 +80,20 @@ def test_one_machine_for_all_is_chosen_where_two_cost_more():
     small = KINDS["c.2"], KINDS["c.8"]
     _, _, loads = packed([group(idle=7, cpus=1, memory_mib=100)])
     assert dollars(loads) == min(4 * small[0].on_demand, small[1].on_demand)
+
+
+def test_jobs_without_gpus_use_what_jobs_with_gpus_leave_of_their_machines():
+    with_gpus = {"g.8": InstanceType("g.8", 8, 32768, "x86_64", 1, Decimal("0.60"), "T4", 16384)}
+    _, _, loads = packed([group(idle=10, gpus=1, cpus=1), group(idle=60, cpus=1)], kinds=KINDS | with_gpus)
+    assert {load.types[0] for load in loads} == {"g.8"}
+    assert sum(load.machines for load in loads) == 10
+
+
+def test_a_type_that_one_group_would_choose_is_not_given_to_another_that_refuses_it():
+    choosy = group(idle=40, cpus=1, memory_mib=13_000, requirements='TARGET.EC2InstanceType != "r.8"')
+    _, _, loads = packed([group(idle=40, cpus=1, memory_mib=7500), choosy])
+    assert any("r.8" in load.types for load in loads)
+    assert not any("r.8" in load.types for load in loads if 1 in dict(load.jobs))
 
 
 def test_what_cannot_be_had_is_made_up_for_by_the_next_best():
