@@ -51,9 +51,7 @@ class Instant:
     kinds: Kinds
 
 
-def group(  # noqa: PLR0913 - a job asks for so many things
-    jobs: int, cpus: int, memory: int, disk: int = 1024, gpus: int = 0, requirements: str = "true"
-) -> JobGroup:
+def group(jobs: int, cpus: int, memory: int, disk: int = 1024, gpus: int = 0, requirements: str = "true") -> JobGroup:
     ad = classad2.ClassAd({"RequestCpus": cpus, "RequestMemory": memory, "RequestDisk": disk, "RequestGPUs": gpus})
     ad["Requirements"] = classad2.ExprTree(requirements)
     return JobGroup(KEY, "physics", "bench", jobs, cpus, memory, disk, gpus, ad=ad)

@@ -30,6 +30,9 @@ FLEETS_A_STEP = 4
 NEVER_JOINED = 3
 """After so many machines in a row that started and never joined, one is tried alone."""
 
+_PASSES = 5
+"""So often at most it is looked, after machines were asked for, whether all jobs find room on them."""
+
 _TARGET = 10_000
 """Instances that one fleet may be asked for, by AWS's quota."""
 _MISFITS_TOLD = 20
@@ -87,19 +90,36 @@ class Step:
                 return
 
     def serve(self, needs: Sequence[Need]) -> None:
-        """Ask for machines until all jobs have room, or no more may be had."""
-        kinds = self._shelf()
+        """
+        Ask for machines until all jobs have room, or no more may be had.
+
+        What was packed need not be found again when jobs are put into the room there is, as HTCondor puts them: then
+        what is lacking is asked for at once and not by the next plan.
+        """
+        kinds, said = self._shelf(), self.reasons
+        for _ in range(_PASSES):
+            before = self._left
+            self.reasons = [*said, *self._serve(needs, kinds)]
+            if before == self._left or not self._open:
+                return
+            needs = self.needs()
+            if not needs:
+                self.reasons = said
+                return
+
+    def _serve(self, needs: Sequence[Need], kinds: Shelf) -> list[str | None]:
+        """Returns why jobs wait all the same."""
         waiting, reasons = self._servable(needs, kinds)
         while waiting and self._open:
             before = self._left, len(self._without)
             waiting = self._round(waiting, kinds)
             if before == (self._left, len(self._without)):
                 break
-        self.reasons += reasons
         if waiting:
-            self.reasons += self._capped
+            reasons += self._capped
             if not self._open:
-                self.reasons.append(self.rest)
+                reasons.append(self.rest)
+        return reasons
 
     @property
     def _open(self) -> bool:

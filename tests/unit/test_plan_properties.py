@@ -64,6 +64,14 @@ LEFT_OVER_ROOM = snapshots(
 )
 """The large jobs get no third machine, and the two that they got have room for small ones beside them."""
 
+PUT_OTHERWISE = snapshots(
+    [group(idle=1, memory_mib=0), group(idle=1, memory_mib=0), group(idle=4, memory_mib=1841)],
+    replace(ROUTE, max_instances=3, grow_interval=timedelta(0)),
+    [],
+    0,
+)
+"""The two small jobs are packed beside a large one each, and find room together on the smaller machine first."""
+
 
 def held(of):
     return sum(each.target for each in of.launches if each.state is LaunchState.REQUESTED)
@@ -100,6 +108,7 @@ def test_every_idle_job_is_served_or_its_waiting_explained(of):
 @settings(deadline=None)
 @given(worlds)
 @example(LEFT_OVER_ROOM)
+@example(PUT_OTHERWISE)
 def test_of_every_group_is_told_what_becomes_of_each_of_its_jobs(of):
     outlook = plan(of).outlooks.get(ALICE)
     told = outlook.groups if outlook else ()
@@ -116,6 +125,7 @@ def test_of_every_group_is_told_what_becomes_of_each_of_its_jobs(of):
 @settings(max_examples=300, deadline=None)
 @given(worlds)
 @example(LEFT_OVER_ROOM)
+@example(PUT_OTHERWISE)
 def test_a_plan_carried_out_is_followed_by_one_that_launches_nothing(of):
     """What was asked for serves the demand, or a cap holds the rest back; nothing oscillates."""
     asked = fleets(of)
