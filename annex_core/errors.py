@@ -9,6 +9,7 @@ Every error this package raises, by the recovery it asks for.
     │   └── Throttled
     ├── NoCapacity         re-plan: AWS has none of what was asked for, in that type and zone
     ├── OverQuota          re-plan: the account's quota stands in the way; an admin must raise it
+    │   └── OverVcpuQuota  likewise, for one class of instance types; others may do
     ├── OutcomeUnknown     reconcile by client token before trying again: the call may have acted
     ├── NotPermitted       give up until the credentials or the policy change
     └── JournalBroken      stop: without the journal nothing may be launched
@@ -53,6 +54,10 @@ class NoCapacity(AnnexError):  # noqa: N818
 
 class OverQuota(AnnexError):  # noqa: N818
     """A quota of the account stands in the way."""
+
+
+class OverVcpuQuota(OverQuota):
+    """A quota of vCPUs, or of the Spot instances that they count as, is used up in one class of instance types."""
 
 
 class OutcomeUnknown(AnnexError):  # noqa: N818

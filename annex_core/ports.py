@@ -92,6 +92,27 @@ class LaunchRequest:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What AWS said no to, of what a launch asked for; an empty text is all of it."""
+
+    error: AnnexError = field(hash=False, compare=False)
+    type: str = ""
+    zone: str = ""
+    subnet: str = ""
+    """Where AWS names that and no zone."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What keeps a fleet request from launching."""
+
+    words: str
+    """AWS's, of the newest event."""
+    refusals: tuple[Refusal, ...] = ()
+    """Of all of them."""
+
+
+@dataclass(frozen=True)
 class Launched:
     """What AWS answered to a launch that it took."""
 
@@ -103,6 +124,8 @@ class Launched:
     """The answer says all: what it does not name will not come."""
     errors: tuple[AnnexError, ...] = ()
     """Why it brings less than was asked for, each reason once."""
+    refusals: tuple[Refusal, ...] = ()
+    """The same, for each type and place that AWS named."""
 
 
 class Cloud(Protocol):
@@ -142,6 +165,10 @@ class Cloud(Protocol):
 
     def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
         """The availability zone of each subnet: a fleet may not have two subnets of one zone."""
+        ...
+
+    def known_zones(self) -> Mapping[str, str]:
+        """What subnet_zones has found out so far; made without a call."""
         ...
 
     def template_data(self, template: str, version: str) -> Mapping[str, Any]:
@@ -218,8 +245,8 @@ class Cloud(Protocol):
         """Gone already is fine."""
         ...
 
-    def fleet_trouble(self, fleet: str, since: datetime) -> str | None:
-        """The newest event of the fleet's history since then that keeps it from launching, in AWS's words."""
+    def fleet_trouble(self, fleet: str, since: datetime) -> Trouble | None:
+        """What of the fleet's history since then keeps it from launching."""
         ...
 
 

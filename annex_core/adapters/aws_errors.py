@@ -22,6 +22,7 @@ from annex_core.errors import (
     NotPermitted,
     OutcomeUnknown,
     OverQuota,
+    OverVcpuQuota,
     Refused,
     Throttled,
     Unavailable,
@@ -38,9 +39,12 @@ _CODES: dict[type[AnnexError], str] = {
         InsufficientInstanceCapacity SpotMaxPriceTooLow UnfulfillableCapacity Unsupported VolumeTypeNotAvailableInZone
         """,
     OverQuota: """
-        InstanceLimitExceeded MaxFleetCountExceeded MaxSpotFleetRequestCountExceeded MaxSpotInstanceCountExceeded
-        MaxTemplateLimitExceeded MaxTemplateVersionLimitExceeded NetworkInterfaceLimitExceeded ResourceCountExceeded
-        ResourceLimitExceeded VcpuLimitExceeded VolumeLimitExceeded
+        MaxFleetCountExceeded MaxSpotFleetRequestCountExceeded MaxTemplateLimitExceeded
+        MaxTemplateVersionLimitExceeded NetworkInterfaceLimitExceeded ResourceCountExceeded ResourceLimitExceeded
+        VolumeLimitExceeded
+        """,
+    OverVcpuQuota: """
+        InstanceLimitExceeded MaxSpotInstanceCountExceeded VcpuLimitExceeded
         """,
     NotPermitted: """
         AccessDenied AccessDeniedException AccountProblem AllAccessDisabled AuthFailure Blocked ExpiredToken

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from annex_core.adapters import ec2_launches as launches
 from annex_core.adapters import ec2_requests as requests
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.ec2_history import trouble
 from annex_core.adapters.ec2_remains import remains
 from annex_core.adapters.ec2_templates import LaunchTemplates
 from annex_core.errors import Refused
 from annex_core.model import tags
 from annex_core.model.hardware import InstanceType
 from annex_core.model.supply import Fleet, Instance, OpenRequest
-from annex_core.ports import Launched, LaunchRequest, TemplateRef, TemplateRequest
+from annex_core.ports import Launched, LaunchRequest, TemplateRef, TemplateRequest, Trouble
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -117,7 +119,7 @@ class Ec2Cloud:
                 found += [answers.open_request(each) for page in pages for each in page["SpotInstanceRequests"]]
         return found
 
-    def fleet_trouble(self, fleet: str, since: datetime) -> str | None:
+    def fleet_trouble(self, fleet: str, since: datetime) -> Trouble | None:
         records: list[HistoryRecordTypeDef] = []
         asked: DescribeSpotFleetRequestHistoryRequestTypeDef = {"SpotFleetRequestId": fleet, "StartTime": since}
         with aws_call("DescribeSpotFleetRequestHistory"):
@@ -125,7 +127,7 @@ class Ec2Cloud:
                 page = self._reader.describe_spot_fleet_request_history(**asked)
                 records += page["HistoryRecords"]
                 if not page.get("NextToken"):
-                    return answers.newest_obstacle(records)
+                    return trouble(records)
                 asked["NextToken"] = page["NextToken"]
 
     def console(self, instance: str) -> str:
@@ -173,6 +175,9 @@ class Ec2Cloud:
             self._zones |= {each["SubnetId"]: each["AvailabilityZone"] for each in found}
         return {subnet: self._zones[subnet] for subnet in subnets}
 
+    def known_zones(self) -> Mapping[str, str]:
+        return dict(self._zones)
+
     def resolve_image(self, image: str) -> str:
         ami = image if image.startswith("ami-") else self._parameter(image)
         self._root(ami)
@@ -216,7 +221,9 @@ class Ec2Cloud:
         launches.dry_run(self._reader, request, self._root(image))
 
     def request(self, document: str) -> Launched:
-        return launches.send(self._writer, document)
+        launched = launches.send(self._writer, document)
+        refusals = (replace(each, zone=each.zone or self._zones.get(each.subnet, "")) for each in launched.refusals)
+        return replace(launched, refusals=tuple(refusals))
 
     # What is ended.
 

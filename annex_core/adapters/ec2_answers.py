@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from annex_core.adapters.aws_errors import error_of
 from annex_core.adapters.ec2_requests import RootVolume
 from annex_core.errors import AnnexError, NoCapacity
 from annex_core.model.hardware import InstanceType
+from annex_core.model.route import Market
 from annex_core.model.supply import Fleet, Instance, InstanceState, OpenRequest
 from annex_core.model.tags import CLIENT_TOKEN
-from annex_core.ports import Launched
+from annex_core.ports import Launched, Refusal
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import (
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         CreateFleetResultTypeDef,
         DeleteFleetsResultTypeDef,
         GetConsoleOutputResultTypeDef,
-        HistoryRecordTypeDef,
         ImageTypeDef,
         InstanceTypeDef,
         InstanceTypeInfoTypeDef,
@@ -36,8 +36,6 @@ _EC2_FLEET_TAG = "aws:ec2:fleet-id"
 
 _DELETED = {"fleetIdDoesNotExist", "fleetNotInDeletableState"}
 """The second is what AWS says of a fleet that is being deleted."""
-_OBSTACLES = {"error", "information"}
-"""The history's event types that say why a fleet doesn't launch; the others tell of launches and changes of state."""
 
 
 def tags_of(tags: Iterable[TagTypeDef]) -> dict[str, str]:
@@ -55,6 +53,7 @@ def instance(found: InstanceTypeDef) -> Instance:
         tags=tags,
         fleet=tags.get(FLEET_TAG) or tags.get(_EC2_FLEET_TAG),
         client_token=tags.get(CLIENT_TOKEN),
+        market=Market.SPOT if found.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
         address=found.get("PrivateIpAddress"),
     )
 
@@ -118,24 +117,15 @@ def root_volume(found: ImageTypeDef) -> RootVolume:
     return RootVolume(device, next(sizes, 0))
 
 
-def newest_obstacle(records: Sequence[HistoryRecordTypeDef]) -> str | None:
-    """In AWS's words, `subtype: description`; the description may be missing."""
-    obstacles = [record for record in records if record["EventType"] in _OBSTACLES]
-    if not obstacles:
-        return None
-    event = max(obstacles, key=lambda record: record["Timestamp"])["EventInformation"]
-    words = (event.get("EventSubType"), event.get("EventDescription"))
-    return ": ".join(word for word in words if word) or "an error without a word from AWS"
-
-
 def instant_fleet(answer: CreateFleetResultTypeDef) -> Launched:
     """What came, and for what didn't AWS's words, each once: it says them for each type in each subnet."""
     errors: dict[tuple[str, str], AnnexError] = {}
+    refusals = []
     for each in answer.get("Errors", ()):
         code, where = each.get("ErrorCode", ""), each.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
-        errors.setdefault(
-            (code, where.get("InstanceType", "")), error_of("CreateFleet", code, each.get("ErrorMessage", ""))
-        )
+        error, name = error_of("CreateFleet", code, each.get("ErrorMessage", "")), str(where.get("InstanceType", ""))
+        errors.setdefault((code, name), error)
+        refusals.append(Refusal(error, name, where.get("AvailabilityZone", ""), where.get("SubnetId", "")))
     return Launched(
         fleet=answer["FleetId"],
         instances={
@@ -143,6 +133,7 @@ def instant_fleet(answer: CreateFleetResultTypeDef) -> Launched:
         },
         complete=True,
         errors=tuple(errors.values()),
+        refusals=tuple(refusals),
     )
 
 
@@ -150,7 +141,9 @@ def run(answer: ReservationResponseTypeDef, *, asked: int) -> Launched:
     came = {each["InstanceId"]: str(each["InstanceType"]) for each in answer["Instances"]}
     # With fewer than MaxCount EC2 gives no reason; there is but one.
     less = (NoCapacity(f"RunInstances: {len(came)} of {asked} came, for more there is no capacity"),)
-    return Launched(fleet=None, instances=came, complete=True, errors=less if len(came) < asked else ())
+    if len(came) >= asked:
+        return Launched(fleet=None, instances=came, complete=True)
+    return Launched(fleet=None, instances=came, complete=True, errors=less, refusals=tuple(map(Refusal, less)))
 
 
 def not_deleted(answer: DeleteFleetsResultTypeDef) -> dict[str, str]:

@@ -93,6 +93,16 @@ _STEPS = (
     """,
     "ALTER TABLE annexes ADD COLUMN credentials TEXT NOT NULL DEFAULT 'site';",
     """
+    ALTER TABLE launches ADD COLUMN pools TEXT NOT NULL DEFAULT '';
+    ALTER TABLE instances ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+    ALTER TABLE instances ADD COLUMN market TEXT NOT NULL DEFAULT 'spot';
+    CREATE TABLE setbacks (
+        place TEXT NOT NULL, market TEXT NOT NULL, type TEXT NOT NULL, zone TEXT NOT NULL, quota TEXT NOT NULL,
+        why TEXT NOT NULL, since TEXT NOT NULL, last TEXT NOT NULL, tries INTEGER NOT NULL, lifted TEXT,
+        PRIMARY KEY (place, market, type, zone, quota)
+    ) STRICT;
+    """,
+    """
     ALTER TABLE launches RENAME COLUMN region TO place;
     UPDATE launches SET place = place || coalesce((
         SELECT coalesce(' at ' || endpoint, '') || CASE credentials WHEN 'site' THEN '' ELSE ' by ' || credentials END

@@ -12,6 +12,7 @@ from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
 from annex_core.model.route import FleetApi, Market
+from annex_core.model.setback import Setback, Subject
 
 ANNEX = (
     "id, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, max_instances,"
@@ -19,10 +20,11 @@ ANNEX = (
 )
 LAUNCH = (
     "token, annex, place, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
-    " closed, for_order, ends_at_latest"
+    " closed, for_order, ends_at_latest, pools"
 )
-INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone"
+INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone, zone, market"
 DEATH = "instance, annex, at, reason, boot_log, console"
+SETBACK = "place, market, type, zone, quota, why, since, last, tries, lifted"
 """Columns, in the order that the functions below take and give them."""
 
 
@@ -83,7 +85,7 @@ def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
 
 def launch_of(row: tuple[str, ...]) -> Launch:
     token, annex, place, target, types, ceiling, intended, api, market, *rest = row
-    state, fleet, reason, obstacle, closed, order, latest = rest
+    state, fleet, reason, obstacle, closed, order, latest, pools = rest
     return Launch(
         token=token,
         annex=annex,
@@ -101,7 +103,13 @@ def launch_of(row: tuple[str, ...]) -> Launch:
         closed=moment(closed) if closed else None,
         order=order,
         ends_at_latest=moment(latest) if latest else None,
+        pools=tuple(_pool(each) for each in pools.split(",")) if pools else (),
     )
+
+
+def _pool(written: str) -> tuple[str, str]:
+    name, _, zone = written.partition("@")
+    return name, zone
 
 
 def launch_row(launch: Launch) -> tuple[Any, ...]:
@@ -122,11 +130,12 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
         text(launch.closed) if launch.closed else None,
         launch.order,
         text(launch.ends_at_latest) if launch.ends_at_latest else None,
+        ",".join(f"{name}@{zone}" for name, zone in launch.pools),
     )
 
 
 def instance_of(row: tuple[str, ...]) -> KnownInstance:
-    id_, annex, token, type_, launched, ceiling, joined, gone = row
+    id_, annex, token, type_, launched, ceiling, joined, gone, zone, market = row
     return KnownInstance(
         id=id_,
         annex=annex,
@@ -136,6 +145,8 @@ def instance_of(row: tuple[str, ...]) -> KnownInstance:
         hourly_ceiling=decimal(ceiling),
         joined=moment(joined) if joined else None,
         gone=moment(gone) if gone else None,
+        zone=zone,
+        market=Market(market),
     )
 
 
@@ -149,12 +160,35 @@ def instance_row(instance: KnownInstance) -> tuple[Any, ...]:
         amount(instance.hourly_ceiling),
         text(instance.joined) if instance.joined else None,
         text(instance.gone) if instance.gone else None,
+        instance.zone,
+        instance.market,
     )
 
 
 def death_of(row: tuple[str, ...]) -> Death:
     instance, annex, at, *told = row
     return Death(instance, annex, moment(at), *told)
+
+
+def setback_of(row: tuple[Any, ...]) -> Setback:
+    place, market, name, zone, quota, why, since, last, tries, lifted = row
+    return Setback(
+        Subject(Place(place), Market(market), name, zone, quota),
+        why,
+        since=moment(since),
+        last=moment(last),
+        tries=tries,
+        lifted=moment(lifted) if lifted else None,
+    )
+
+
+def setback_row(setback: Setback) -> tuple[Any, ...]:
+    of = setback.subject
+    return (
+        *(of.place, of.market, of.type, of.zone, of.quota, setback.why),
+        *(text(setback.since), text(setback.last), setback.tries),
+        text(setback.lifted) if setback.lifted else None,
+    )
 
 
 def text(at: datetime) -> str:

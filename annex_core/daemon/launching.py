@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -128,6 +128,7 @@ class Launcher:
             wanted = replace(wanted, types=(asked.overrides[0].instance_type,))
         now = self._clock()
         launch = wanted.as_launch(client_token(annex.id, self._unique()), now)
+        launch = replace(launch, pools=_pools(asked.overrides, route, region))
         request = LaunchRequest(
             api=launch.api,
             market=launch.market,
@@ -158,7 +159,7 @@ class Launcher:
     def _configured(self, wanted: LaunchFleet, route: Route, region: Region, config: FleetConfig) -> _Asked:
         """By a fleet configuration: a version of the annex's template for each specification."""
         much = capacity(config, wanted.target)
-        subnets = _subnets(route, region)
+        subnets = tuple(_subnets(route, region).values())
         overrides: list[Override] = []
         for each in config.specifications:
             its, data = specified(route, each, region.cloud)
@@ -298,20 +299,28 @@ class Launcher:
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
-    """Every type in one subnet of every zone."""
-    subnets = _subnets(route, region)
-    return tuple(Override(name, subnet, wanted.ceilings[name]) for name in wanted.types for subnet in subnets)
+    """Every type in one subnet of every zone, but where AWS has just had none of it; at least one is left."""
+    of_zone = _subnets(route, region)
+    every = [(name, zone) for name in wanted.types for zone in of_zone]
+    some = [pool for pool in every if pool not in wanted.left_out] or every
+    return tuple(Override(name, of_zone[zone], wanted.ceilings[name]) for name, zone in some)
 
 
-def _subnets(route: Route, region: Region) -> tuple[str, ...]:
-    """One of every zone: AWS takes no two subnets of one zone in a fleet."""
+def _subnets(route: Route, region: Region) -> Mapping[str, str]:
+    """One of every zone, by zone: AWS takes no two subnets of one zone in a fleet."""
     zones = region.cloud.subnet_zones(route.subnets)
     of_zone: dict[str, str] = {}
     for subnet in route.subnets:
         of_zone.setdefault(zones[subnet], subnet)
     if not of_zone:
         raise Refused(f"route {route.name} names no subnet")
-    return tuple(of_zone.values())
+    return of_zone
+
+
+def _pools(overrides: Iterable[Override], route: Route, region: Region) -> tuple[tuple[str, str], ...]:
+    """Types and zones that a launch draws from; a zone that only a fleet configuration names stays open."""
+    zones = region.cloud.subnet_zones(route.subnets)
+    return tuple(dict.fromkeys((each.instance_type, zones.get(each.subnet or "", "")) for each in overrides))
 
 
 def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:

@@ -10,12 +10,14 @@ from functools import partial
 from typing import TypeVar
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.adapters.order_book import OrderBook
 from annex_core.connectivity.advice import obstacle
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import NO_ANSWER_YET, Inquiry, Kept
 from annex_core.daemon.regions import Regions
+from annex_core.daemon.setbacks import KEPT, note
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.hardware import InstanceType
@@ -25,9 +27,10 @@ from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.planner.caps import tightened
 from annex_core.planner.holdings import overdue, remember, with_memory
+from annex_core.planner.noes import lifted
 from annex_core.planner.places import once
 from annex_core.planner.strangers import Sighting, adopt, sighting, strangers
-from annex_core.ports import Queue, Slots
+from annex_core.ports import Queue, Slots, Trouble
 
 T = TypeVar("T")
 
@@ -96,6 +99,7 @@ class Observer:
         self._hands = hands
         self._journal = journal
         self._orders = orders
+        self._setbacks = SetbackBook(journal)
         self._hearsay = hearsay
         self._prices = prices
         self._pool = pool
@@ -105,7 +109,7 @@ class Observer:
         self._slots_since: datetime | None = None
         self._sightings: dict[Place, Sighting | None] = {}
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
-        self._histories = Inquiry[str](patience=timedelta(0), good_for=_WORDS_STAY)
+        self._histories = Inquiry[Trouble](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
         self._reading = Inquiry[Signs](patience=patience, good_for=_FRESH, late=late)
         self._signs = Kept[Signs](lambda _: _SIGNS_STAY)
@@ -193,6 +197,7 @@ class Observer:
             routes={name: route for name, route in routes.items() if name not in clashes},
             refused_routes={**refused, **clashes},
             types={place: listing.types for place, listing in listings.items()},
+            zones={place: self._regions[place].cloud.known_zones() for place in listings},
             annexes={annex.key: annex for annex in living},
             launches=self._journal.launches(living),
             known=self._journal.instances(living),
@@ -200,6 +205,7 @@ class Observer:
             frozen=frozen,
             signs=self._signs.answers(),
             unreachable={place: why for place, why in self._barred.answers().items() if why},
+            setbacks=self._setbacks.setbacks(now - KEPT),
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
             domain=self._domain,
@@ -209,12 +215,17 @@ class Observer:
         changed = remember(snapshot)
         self._journal.remember(changed)
         snapshot = tightened(with_memory(snapshot, changed))
+        self._setbacks.lift(lifted(snapshot))
         for annex in living:
             if snapshot.annexes[annex.key] != annex:
                 self._journal.keep_limits(snapshot.annexes[annex.key])
         late = {f"history of {launch.fleet} in {launch.place}": launch for launch in overdue(snapshot)}
         told = ask_all(self._histories, {what: partial(self._ask_why, launch) for what, launch in late.items()})
-        self._obstacles |= {late[what].token: obstacle for what, obstacle in told.items()}
+        for what, trouble in told.items():
+            launch = late[what]
+            if launch.token not in self._obstacles:
+                note(self._journal, launch, trouble.refusals, now)
+            self._obstacles[launch.token] = trouble.words
         wanted = {launch.token for launch in late.values()}
         self._obstacles = {token: why for token, why in self._obstacles.items() if why and token in wanted}
         self._report(silent)
@@ -249,11 +260,13 @@ class Observer:
 
         return self._hands.submit(place, Errand.PROBE, ask)
 
-    def _ask_why(self, launch: Launch) -> Future[str]:
-        """What keeps AWS from filling a launch; empty when its history tells of nothing."""
+    def _ask_why(self, launch: Launch) -> Future[Trouble]:
+        """What keeps AWS from filling a launch; without words when its history tells of nothing."""
         cloud = self._regions[launch.place].cloud
         return self._hands.submit(
-            launch.place, Errand.HISTORY, lambda: cloud.fleet_trouble(launch.fleet or "", launch.intended) or ""
+            launch.place,
+            Errand.HISTORY,
+            lambda: cloud.fleet_trouble(launch.fleet or "", launch.intended) or Trouble(""),
         )
 
     def _strange(self, place: Place, view: RegionView, now: datetime) -> str | None:

@@ -18,6 +18,7 @@ from annex_core.daemon.launching import Launcher
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.recovery import recover, send
 from annex_core.daemon.regions import Regions
+from annex_core.daemon.setbacks import note, refusals
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Launch
 from annex_core.model.names import AnnexKey, annex_id
@@ -221,6 +222,7 @@ class Provisioner:
             case CloseLaunch(launch, why):
                 cloud = self._regions[launch.place].cloud
                 still_open = cloud.open_requests([launch.fleet or ""])
+                note(self._journal, launch, refusals(still_open), self._clock())
                 if still_open:
                     log.info("fleet %s: cancelling %d open requests, %s", launch.fleet, len(still_open), why)
                     cloud.cancel_open_requests([each.id for each in still_open])  # the next listing shows what it did

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 from annex_core.adapters.journal import Journal
 from annex_core.daemon.regions import Regions
+from annex_core.daemon.setbacks import note
 from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.annex import KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
 from annex_core.planner.strangers import SETTLED
-from annex_core.ports import Launched
+from annex_core.ports import Launched, Refusal
 
 RESEND_FOR = timedelta(minutes=30)
 """For so long AWS is trusted to know a client token; past it, only its listing is."""
@@ -104,6 +105,7 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, now:
             return
         log.error("AWS refused %d of %s for %s: %s", launch.target, ", ".join(launch.types), launch.annex, error)
         journal.settle(launch.token, LaunchState.REFUSED, reason=str(error), obstacle=obstacle([error]))
+        note(journal, launch, [Refusal(error)], now)
     except AnnexError as error:
         log.error("no outcome for client token %s yet: %s", launch.token, error)
     else:
@@ -125,6 +127,7 @@ def _take(journal: Journal, launch: Launch, launched: Launched, now: datetime) -
         closed=now if launched.complete else None,
         instances=came,
     )
+    note(journal, launch, launched.refusals, now)
     log.info(
         "%s: %d of %s for %s%s",
         f"fleet {launched.fleet}" if launched.fleet else f"client token {launch.token}",

@@ -128,3 +128,6 @@ class KnownInstance:
     hourly_ceiling: Decimal | None
     joined: datetime | None = None
     gone: datetime | None = None
+    zone: str = ""
+    """Empty until a listing has shown it."""
+    market: Market = Market.SPOT

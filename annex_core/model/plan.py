@@ -1,6 +1,7 @@
 """What was decided, as values: actions to take, and for each annex a sentence its users can read."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +28,8 @@ class LaunchFleet:
     idle_timeout_s: int
     route: Route
     """As this launch has it, with what was decided by hand in place of the configuration's."""
+    left_out: AbstractSet[tuple[str, str]] = frozenset()
+    """Types in zones that AWS has just had none of."""
     order: str | None = None
     """The order it fills, by its id; None where jobs ask for it."""
 
@@ -35,7 +38,7 @@ class LaunchFleet:
         return Launch(
             token=token,
             annex=self.annex.id,
-            place=self.annex.place,
+            place=self.route.place,
             target=self.target,
             types=self.types,
             hourly_ceiling=self.hourly_ceiling,

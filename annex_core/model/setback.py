@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from annex_core.model.place import Place
 from annex_core.model.route import Market
 
 
@@ -10,12 +11,16 @@ from annex_core.model.route import Market
 class Subject:
     """What a no is about; an empty text is whichever: without type and quota it is all that there is to buy."""
 
-    place: str
+    place: Place
     market: Market
     type: str = ""
     zone: str = ""
     quota: str = ""
     """The class of instance types whose quota of vCPUs is used up (model/quota.py)."""
+
+    def __str__(self) -> str:
+        what = self.type or (f"class {self.quota}" if self.quota else "everything")
+        return f"{what} ({self.market}) in {self.zone or self.place}"
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,12 @@ class Snapshot:
     """Why a route can't be used, by its name."""
     types: Mapping[Place, Mapping[str, InstanceType]] = field(default_factory=dict)
     """Instance types by place and name."""
-    prices: Mapping[str, SpotPrices] = field(default_factory=dict)
-    """Of the Spot market, by region; asked in the background, so that they are minutes or hours old."""
-    zones: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The availability zone of each subnet that a route names, by region."""
-    offered: Mapping[str, Mapping[str, AbstractSet[str]]] = field(default_factory=dict)
-    """The zones that have a type at all, by region and type; a type that is missing is not known of."""
+    prices: Mapping[Place, SpotPrices] = field(default_factory=dict)
+    """Of the Spot market, by place; asked in the background, so that they are minutes or hours old."""
+    zones: Mapping[Place, Mapping[str, str]] = field(default_factory=dict)
+    """The availability zone of each subnet that a route names, by place."""
+    offered: Mapping[Place, Mapping[str, AbstractSet[str]]] = field(default_factory=dict)
+    """The zones that have a type at all, by place and type; a type that is missing is not known of."""
     setbacks: Sequence[Setback] = ()
     """What AWS had none of, or no quota for, not long ago."""
     annexes: Mapping[AnnexKey, Annex] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from annex_core.model.names import AnnexKey
+from annex_core.model.route import Market
 
 
 class InstanceState(StrEnum):
@@ -32,6 +33,7 @@ class Instance:
     """The fleet request it came from, where a tag says so (AWS's own tag comes minutes after boot)."""
     client_token: str | None = None
     """Of the launch that tagged it so; a Spot Fleet's carry none."""
+    market: Market = Market.SPOT
     address: str | None = None
     """The private address."""
 

@@ -1,9 +1,16 @@
 """Numbers and others' words, as parts of our sentences."""
 
+from annex_core.model.route import Market
+
 
 def counted(number: int, noun: str) -> str:
     """1 machine, 2 machines."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sold(market: Market) -> str:
+    """The market as an adjective; one that is not decided yet begins with Spot."""
+    return "on-demand" if market is Market.ON_DEMAND else "Spot"
 
 
 def size(mib: int) -> str:

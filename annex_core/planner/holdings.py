@@ -160,6 +160,7 @@ def _updated(
         launched=instance.launched,
         hourly_ceiling=launch.hourly_ceiling if launch else None,
     )
+    now = replace(now, zone=instance.zone, market=instance.market)
     if launch and now.token != launch.token:
         now = replace(now, token=launch.token, hourly_ceiling=launch.hourly_ceiling)
     if now.joined is None and instance.id in joined:

@@ -22,9 +22,9 @@ def expected(route: Route, snapshot: Snapshot) -> Callable[[InstanceType], Decim
     most that it may cost. It says None where no price is known, or none that the ceiling allows: dearer than any that
     is.
     """
-    known = snapshot.zones.get(route.region, {})
+    known = snapshot.zones.get(route.place, {})
     zones = [known[subnet] for subnet in route.subnets if subnet in known]
-    prices = snapshot.prices.get(route.region) if route.market is Market.SPOT else None
+    prices = snapshot.prices.get(route.place) if route.market is Market.SPOT else None
     left_out = shortages(route, snapshot).left_out
 
     def hour(kind: InstanceType) -> Decimal | None:

@@ -1,6 +1,7 @@
 """The whole decision: a snapshot in, actions and sentences out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from annex_core.model import tags
@@ -13,6 +14,7 @@ from annex_core.model.plan import (
     CloseLaunch,
     FinishAnnex,
     GroupOutlook,
+    LaunchFleet,
     Outlook,
     Plan,
     Terminate,
@@ -61,6 +63,7 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
             outlook = Outlook(f"Annex {key.name}: condor_annexd failed on it; its log says how.")
         else:
             actions += its_actions
+            snapshot = _with_launches(its_actions, snapshot)
         if outlook:
             outlooks[key] = outlook
     return Plan(tuple(actions), outlooks, tuple(troubles))
@@ -104,6 +107,14 @@ def _unplanned(sentence: str, groups: Sequence[JobGroup], why: str) -> Outlook:
     """Nothing is decided for any of the jobs, all for the same reason."""
     by_group = tuple(GroupOutlook(group, waiting=group.idle, why_not_more=why) for group in groups)
     return Outlook(sentence, sum(group.idle for group in groups), why, groups=by_group)
+
+
+def _with_launches(actions: Sequence[Action], snapshot: Snapshot) -> Snapshot:
+    """What one annex asks for, the next one sees: where AWS has just had none, one of them tries."""
+    if not snapshot.setbacks:
+        return snapshot
+    asked = [each.as_launch("", snapshot.at) for each in actions if isinstance(each, LaunchFleet)]
+    return replace(snapshot, launches=(*snapshot.launches, *asked)) if asked else snapshot
 
 
 def _by_key(groups: Sequence[JobGroup]) -> Mapping[AnnexKey, list[JobGroup]]:

@@ -1,23 +1,28 @@
 """
 What AWS has just had none of is left alone for a while, by every annex; then it is tried again with one machine.
 
-The first no puts a type in a zone aside for two minutes, each further one for twice as long, an hour at most; whatever
-it was, it is forgotten some hours after nobody has met it again. A machine that AWS gives ends it at once.
+The first no puts a type in a zone aside for two minutes, a quota for ten, each further one for twice as long, an hour
+at most; whatever it was, it is forgotten when nobody has met it again for some hours. A machine that AWS gives ends it
+at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from annex_core.model.annex import Launch
+from annex_core.model.place import Place
 from annex_core.model.quota import vcpu_class
 from annex_core.model.route import Market, Route
 from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import Snapshot
+from annex_core.model.wording import clause, sold
 
 FIRST = timedelta(minutes=2)
+FIRST_OF_QUOTA = timedelta(minutes=10)
 LONGEST = timedelta(hours=1)
-"""The least and the most that something is put aside for."""
+"""The least and the most that something is put aside for: a quota is raised, or machines under it end, less often than
+capacity comes back."""
 FORGOTTEN = timedelta(hours=3)
 """So long after it could have been tried again and was not, nobody knows any more; a later no is a first one."""
 _SERIES = timedelta(hours=1)
@@ -25,10 +30,17 @@ _SERIES = timedelta(hours=1)
 
 Pool = tuple[str, str]
 """An instance type in a zone."""
+Way = tuple[tuple[str, ...], int]
+"""Types that any of will do, and how many machines."""
+
+_TRIED = "one machine is asked for, to see whether there are any again"
+_NAMED = 4
+"""Types that a sentence names."""
 
 
 def penalty(setback: Setback) -> timedelta:
-    return min(FIRST * (1 << min(setback.tries - 1, 10)), LONGEST)
+    first = FIRST if setback.subject.type or setback.subject.zone else FIRST_OF_QUOTA
+    return min(first * (1 << min(setback.tries - 1, 10)), LONGEST)
 
 
 def until(setback: Setback) -> datetime:
@@ -64,6 +76,8 @@ class Shortages:
     """Types of which one machine may be asked for, to see whether there are any again."""
     since: Mapping[str, datetime] = field(default_factory=dict)
     """Since when there has been none in any zone, of those that are aside or on trial."""
+    reason: str | None = None
+    """All of *aside* in a sentence for users, its times those of the next tries; None where nothing is aside."""
 
     @property
     def short(self) -> frozenset[str]:
@@ -80,12 +94,14 @@ def aside(route: Route, snapshot: Snapshot) -> dict[str | Pool, str]:
 def shortages(route: Route, snapshot: Snapshot) -> Shortages:
     """For the market that the route buys on; one that buys on two is asked for each."""
     market = Market.ON_DEMAND if route.market is Market.ON_DEMAND else Market.SPOT
-    standing = _standing(route.region, market, snapshot)
+    standing = _standing(route.place, market, snapshot)
     if not standing:
         return Shortages()
-    tried = _being_tried(route.region, market, snapshot)
+    tried = _being_tried(route.place, market, snapshot)
     zones = _zones(route, snapshot)
     left: dict[str, str] = {}
+    next_try: dict[str, Setback] = {}
+    tried_now: list[str] = []
     out: dict[Pool, str] = {}
     trial: set[str] = set()
     since: dict[str, datetime] = {}
@@ -98,17 +114,58 @@ def shortages(route: Route, snapshot: Snapshot) -> Shortages:
         since[name] = max(each.since for each in held.values())
         waits = {zone: each for zone, each in held.items() if snapshot.at < until(each)}
         if len(waits) == len(held):
-            first = min(waits.values(), key=until)
-            left[name] = f"{first.why}; the next try is at {until(first):%H:%M} UTC at the earliest"
+            next_try[name] = min(waits.values(), key=until)
+            left[name] = next_try[name].why
         elif any(launch_type == name for launch_type, _ in tried):
-            left[name] = "one machine is asked for, to see whether there are any again"
+            tried_now.append(name)
+            left[name] = _TRIED
         else:
             trial.add(name)
             out |= {(name, zone): each.why for zone, each in waits.items()}
-    return Shortages(left, out, frozenset(trial), since)
+    return Shortages(left, out, frozenset(trial), since, _reason(next_try, tried_now, market))
 
 
-def _standing(place: str, market: Market, snapshot: Snapshot) -> Mapping[Subject, Setback]:
+def to_be_had(ways: Iterable[Way], route: Route, snapshot: Snapshot) -> tuple[tuple[Way, ...], str | None]:
+    """
+    Of types that any of will do, with how many machines of them, those that may be asked for now.
+
+    Returns:
+        Beside them why there is none, where there is none.
+    """
+    found = shortages(route, snapshot)
+    left = []
+    for types, machines in ways:
+        names = tuple(name for name in types if name not in found.aside)
+        if names:
+            left.append((names, 1 if found.trial.issuperset(names) else machines))
+    return tuple(left), found.reason
+
+
+def tried(types: Collection[str], route: Route) -> str:
+    return f"AWS had no {sold(route.market)} {_some(types)}; {_TRIED}"
+
+
+def _reason(next_try: Mapping[str, Setback], tried_now: Sequence[str], market: Market) -> str | None:
+    """No moment in it is nearer than what it is about: it stays the same from cycle to cycle."""
+    quotas = [each.why for each in next_try.values() if not each.subject.type]
+    said = list(dict.fromkeys(map(clause, quotas)))
+    empty = {name: each for name, each in next_try.items() if each.subject.type}
+    if empty:
+        again = min(map(until, empty.values()))
+        said.append(
+            f"AWS has no {sold(market)} {_some(empty)} now; it is asked for again at {again:%H:%M} UTC at the earliest"
+        )
+    if tried_now and not empty:
+        said.append(f"AWS had no {sold(market)} {_some(tried_now)}; {_TRIED}")
+    return "; ".join(said) or None
+
+
+def _some(names: Collection[str]) -> str:
+    few = sorted(names)[:_NAMED]
+    return ", ".join(few) + (f" and {len(names) - len(few)} types more" if len(names) > len(few) else "")
+
+
+def _standing(place: Place, market: Market, snapshot: Snapshot) -> Mapping[Subject, Setback]:
     return {
         each.subject: each
         for each in snapshot.setbacks
@@ -121,7 +178,7 @@ def _standing(place: str, market: Market, snapshot: Snapshot) -> Mapping[Subject
 
 def _zones(route: Route, snapshot: Snapshot) -> tuple[str, ...]:
     """Of the route's subnets; one of an empty name where they are not known."""
-    known = snapshot.zones.get(route.region, {})
+    known = snapshot.zones.get(route.place, {})
     return tuple(dict.fromkeys(known[subnet] for subnet in route.subnets if subnet in known)) or ("",)
 
 
@@ -141,7 +198,7 @@ def _worst(standing: Mapping[Subject, Setback], name: str, zone: str) -> Setback
     return max(found, key=until, default=None)
 
 
-def _being_tried(place: str, market: Market, snapshot: Snapshot) -> set[Pool]:
+def _being_tried(place: Place, market: Market, snapshot: Snapshot) -> set[Pool]:
     """Pools that a launch which is still open may draw from."""
     brought: dict[str, int] = {}
     for known in snapshot.known:

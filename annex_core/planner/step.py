@@ -20,6 +20,7 @@ from annex_core.planner.misfits import lacking
 from annex_core.planner.ordering import Shortfall
 from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
+from annex_core.planner.shortages import shortages, to_be_had, tried
 from annex_core.planner.sizing import Load, pack
 from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, Verdicts
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
@@ -65,6 +66,7 @@ class Step:
         """Why jobs wait that no cap holds back."""
         self._boot = boot(snapshot)
         self._without: set[str] = set()
+        self._short = shortages(route, snapshot)
         self._capped: list[str | None] = []
         self.types = snapshot.types.get(annex.place, {})
         self.held = held
@@ -82,9 +84,13 @@ class Step:
         if not lacking.ways:
             self.reasons.append(f"{lacking.route.region} has none of {', '.join(lacking.route.instance_types)}")
             return
-        allowed = [self._allowance(types, wanted, lacking.route) for types, wanted in lacking.ways]
+        ways, why = (lacking.ways, None) if lacking.fresh else to_be_had(lacking.ways, lacking.route, self._snapshot)
+        if not ways:
+            self.reasons.append(why)
+            return
+        allowed = [self._allowance(types, wanted, lacking.route) for types, wanted in ways]
         self.reasons.append(allowed[0].reason)
-        for (types, _), each in zip(lacking.ways, allowed, strict=True):
+        for (types, _), each in zip(ways, allowed, strict=True):
             if each.instances and self._open:
                 self._ask(types, each.instances, lacking.route, lacking.order.id)
                 return
@@ -125,12 +131,17 @@ class Step:
     def _open(self) -> bool:
         return self._left > 0 and len(self.launches) < FLEETS_A_STEP
 
-    def _shelf(self) -> Shelf:
-        """The types that the route and all jobs allow."""
+    def _shelf(self, *, whole: bool = False) -> Shelf:
+        """
+        The types that the route and all jobs allow.
+
+        Args:
+            whole: Those too that AWS has just had none of.
+        """
         names = [name for name in self._route.instance_types if name in self.types]
         for wished in {group.wishes.instance_types for group in self._groups if group.wishes.instance_types}:
             names = [name for name in names if name in wished]
-        kinds = (self.types[name] for name in names)
+        kinds = (self.types[name] for name in names if whole or name not in self._short.aside)
         return shelf(kinds, lambda kind: instance_hour(kind, self._route), volume_gib=self._route.volume_gib)
 
     def _round(self, waiting: Sequence[Found], kinds: Shelf) -> list[Found]:
@@ -151,7 +162,12 @@ class Step:
         misfits: list[JobGroup] = []
         unsettled: list[JobGroup] = []
         found = self._matcher.find([(need.group, need.jobs) for need in needs], kinds)
+        short = self._only_short([need for need, each in zip(needs, found, strict=True) if not each.types])
         for need, each in zip(needs, found, strict=True):
+            if id(need.group) in short:
+                reasons.append(self._short.reason)
+                self.verdicts.hold(need.group, self._short.reason or "")
+                continue
             if not each.types:
                 (misfits if each.settled else unsettled).append(need.group)
                 continue
@@ -175,6 +191,13 @@ class Step:
         for group in unsettled:
             self.verdicts.hold(group, "they are not yet compared with every type of the route; that goes on")
         return servable, reasons
+
+    def _only_short(self, needs: Sequence[Need]) -> frozenset[int]:
+        """Groups, by identity, that would have a machine if AWS had any of its type."""
+        if not needs or not self._short.aside:
+            return frozenset()
+        found = self._matcher.find([(need.group, need.jobs) for need in needs], self._shelf(whole=True))
+        return frozenset(id(each.group) for each in found if each.types)
 
     @property
     def _counts(self) -> JobCounts:
@@ -200,6 +223,11 @@ class Step:
     def _take(self, load: Load, kinds: Shelf, waiting: Sequence[Found]) -> int:
         """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
         wanted, types = min(load.machines, self._left, _TARGET), load.types
+        trial = self._short.trial.issuperset(types)
+        if trial:
+            wanted = 1
+            self._without |= {*types}
+            self._capped.append(tried(types, self._route))
         allowed = self._allowance(types, wanted, self._route)
         if not allowed.instances and len(types) > 1:
             types = types[:1]  # it may be the dearest beside it that is too dear
@@ -263,6 +291,7 @@ class Step:
             hourly_ceiling=_dearest(names, self.types, route),
             idle_timeout_s=int(max(min([*wished, route.idle_timeout]), _LEAST_IDLE).total_seconds()),
             route=route,
+            left_out=frozenset(pool for pool in self._short.left_out if pool[0] in names),
             order=order,
         )
 

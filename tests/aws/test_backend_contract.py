@@ -22,6 +22,7 @@ from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.faults import CallFault, CapacityFault
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -245,14 +246,32 @@ def test_a_shortage_brings_what_there_is_and_a_reason(
     assert len(cloud.instances(pool)) == 1
     if backend.answers_at_once:
         assert {type(error) for error in launched.errors} == {NoCapacity}
+        assert {type(each.error) for each in launched.refusals} == {NoCapacity}
     else:
         still_open = cloud.open_requests([launched.fleet or ""])
         assert {each.status for each in still_open} == {"capacity-not-available"}
         assert "InsufficientInstanceCapacity" in _history(cloud, launched)
 
 
+def test_a_shortage_says_of_which_type_in_which_zone(
+    cloud: Ec2Cloud, aws: LocalCloud, ask: Ask, wanted: LaunchRequest
+) -> None:
+    cloud.subnet_zones([*{each.subnet or "": None for each in wanted.overrides}])
+    aws.world.faults.add(CapacityFault(0))
+    if wanted.api is FleetApi.RUN_INSTANCES:
+        with pytest.raises(NoCapacity):  # of the one type in the one zone that was asked for
+            ask(wanted)
+        return
+    launched = ask(wanted)
+    told = {(each.type, each.zone) for each in launched.refusals}
+    if wanted.api is FleetApi.SPOT_FLEET and (trouble := cloud.fleet_trouble(launched.fleet or "", NOW - HOUR)):
+        told = {(each.type, each.zone) for each in trouble.refusals}
+    assert told - {("", "")} == {(name, f"us-east-2{zone}") for name in ("c5.large", "m5.large") for zone in "abc"}
+
+
 def _history(cloud: Ec2Cloud, launched: Launched) -> str:
-    return cloud.fleet_trouble(launched.fleet or "", NOW - timedelta(hours=1)) or ""
+    trouble = cloud.fleet_trouble(launched.fleet or "", NOW - HOUR)
+    return trouble.words if trouble else ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from types_boto3_ec2 import EC2Client
 from types_boto3_ssm import SSMClient
 
 from annex_core.adapters.ec2 import Ec2Cloud
-from annex_core.errors import Refused, Unavailable
+from annex_core.errors import AnnexError, NoCapacity, OverVcpuQuota, Refused, Unavailable
 from annex_core.model.hardware import InstanceType
 from annex_core.model.supply import Fleet, InstanceState, OpenRequest
 
@@ -252,6 +252,11 @@ def event(minute: int, kind: str, subtype: str, description: str | None = None) 
     return {"EventType": kind, "Timestamp": T0.replace(minute=minute), "EventInformation": words}
 
 
+def words(cloud: Ec2Cloud) -> str | None:
+    trouble = cloud.fleet_trouble("sfr-1", T0)
+    return trouble.words if trouble else None
+
+
 def history(stub: Stubber, *events: dict[str, Any]) -> None:
     stub.add_response(
         "describe_spot_fleet_request_history",
@@ -266,17 +271,17 @@ def test_a_fleet_s_trouble_is_the_newest_error_of_its_history(cloud: Ec2Cloud, s
         event(3, "error", "spotInstanceCountLimitExceeded", "Max spot instance count exceeded"),
         event(1, "error", "iamFleetRoleInvalid", "no such role"),
     )
-    assert cloud.fleet_trouble("sfr-1", T0) == "spotInstanceCountLimitExceeded: Max spot instance count exceeded"
+    assert words(cloud) == "spotInstanceCountLimitExceeded: Max spot instance count exceeded"
 
 
 def test_a_ceiling_below_the_spot_price_is_trouble_too(cloud: Ec2Cloud, stub: Stubber) -> None:
     history(stub, event(3, "information", "launchSpecUnusable", "c5.large, us-east-2a, below the Spot price"))
-    assert cloud.fleet_trouble("sfr-1", T0) == "launchSpecUnusable: c5.large, us-east-2a, below the Spot price"
+    assert words(cloud) == "launchSpecUnusable: c5.large, us-east-2a, below the Spot price"
 
 
 def test_an_error_may_lack_a_description(cloud: Ec2Cloud, stub: Stubber) -> None:
     history(stub, event(3, "error", "allLaunchSpecsTemporarilyBlacklisted"))
-    assert cloud.fleet_trouble("sfr-1", T0) == "allLaunchSpecsTemporarilyBlacklisted"
+    assert words(cloud) == "allLaunchSpecsTemporarilyBlacklisted"
 
 
 def test_launches_and_changes_of_state_are_no_trouble(cloud: Ec2Cloud, stub: Stubber) -> None:
@@ -290,7 +295,48 @@ def test_every_page_of_a_history_is_read(cloud: Ec2Cloud, stub: Stubber) -> None
     stub.add_response("describe_spot_fleet_request_history", first, asked)
     second = {"HistoryRecords": [event(2, "error", "new")]}
     stub.add_response("describe_spot_fleet_request_history", second, {**asked, "NextToken": "more"})
-    assert cloud.fleet_trouble("sfr-1", T0) == "new"
+    assert words(cloud) == "new"
+
+
+Refused_ = tuple[type[AnnexError], str, str]
+_FULL = 'Repeated errors have occurred processing the launch specification "c5.large, ami-1, Linux/UNIX, us-east-2a".'
+
+
+@pytest.mark.parametrize(
+    ("told", "refusal"),
+    [
+        (
+            (
+                "information",
+                "launchSpecTemporarilyBlacklisted",
+                f"{_FULL} (Service: AmazonEC2; Status Code: 500; Error Code: InsufficientInstanceCapacity)",
+            ),
+            (NoCapacity, "c5.large", "us-east-2a"),
+        ),
+        (
+            ("information", "launchSpecTemporarilyBlacklisted", f"{_FULL} (Error Code: InvalidKeyPair.NotFound)"),
+            (Refused, "c5.large", "us-east-2a"),
+        ),
+        (
+            ("error", "launchSpecTemporarilyBlacklisted", f"{_FULL} (Error Code: MaxSpotInstanceCountExceeded)"),
+            (OverVcpuQuota, "c5.large", "us-east-2a"),
+        ),
+        (
+            ("information", "launchSpecUnusable", "m7i-flex.large, ami-1, Linux/UNIX, us-west-2-lax-1a: Spot price"),
+            (NoCapacity, "m7i-flex.large", "us-west-2-lax-1a"),
+        ),
+        (("error", "allLaunchSpecsTemporarilyBlacklisted", None), (NoCapacity, "", "")),
+        (("error", "spotInstanceCountLimitExceeded", "Max spot instance count exceeded"), (OverVcpuQuota, "", "")),
+        (("error", "iamFleetRoleInvalid", "no such role"), (Refused, "", "")),
+    ],
+)
+def test_a_history_says_what_is_short_and_where(
+    cloud: Ec2Cloud, stub: Stubber, told: tuple[str, str, str | None], refusal: Refused_
+) -> None:
+    history(stub, event(1, *told))
+    trouble = cloud.fleet_trouble("sfr-1", T0)
+    assert trouble
+    assert [(type(each.error), each.type, each.zone) for each in trouble.refusals] == [refusal]
 
 
 # Types, zones, images.

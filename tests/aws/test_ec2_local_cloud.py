@@ -184,7 +184,7 @@ def test_a_fleet_whose_ceiling_is_too_low_says_so_in_its_history(
     cheap = replace(fleet_request, overrides=(replace(fleet_request.overrides[0], max_price=Decimal("0.0001")),))
     id_ = ask(cloud, aws, cheap)
     aws.tick()
-    assert "launchSpecUnusable" in (cloud.fleet_trouble(id_, datetime.now(UTC) - timedelta(hours=1)) or "")
+    assert "launchSpecUnusable" in str(cloud.fleet_trouble(id_, datetime.now(UTC) - timedelta(hours=1)))
 
 
 def test_a_bundle_is_fetched_by_its_url_without_credentials(region: AwsRegion, aws: LocalCloud) -> None:

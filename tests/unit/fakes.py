@@ -9,7 +9,7 @@ from functools import partial
 from annex_core.errors import OutcomeUnknown
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet
-from annex_core.ports import Launched, TemplateRef
+from annex_core.ports import Launched, TemplateRef, Trouble
 from tests.unit.world import NOW, TYPES
 
 
@@ -54,6 +54,7 @@ class FakeCloud:
         self.listed_instances = []
         self.listed_fleets = []
         self.zones = {}
+        self.asked_zones = {}
         self.requests = []
         self.documents = []
         self.templates = []
@@ -66,6 +67,7 @@ class FakeCloud:
         self.errors = {}
         self.loses_answers = 0
         self.trouble = None
+        self.refusals = ()
         self.consoles = {}
         self.reasons = {}
 
@@ -87,7 +89,11 @@ class FakeCloud:
         return image
 
     def subnet_zones(self, subnets):
-        return {subnet: self.zones.get(subnet, f"zone-of-{subnet}") for subnet in subnets}
+        self.asked_zones |= {subnet: self.zones.get(subnet, f"zone-of-{subnet}") for subnet in subnets}
+        return {subnet: self.asked_zones[subnet] for subnet in subnets}
+
+    def known_zones(self):
+        return dict(self.asked_zones)
 
     def instance_types(self, names):
         return {name: TYPES[name] for name in names if name in TYPES}
@@ -178,7 +184,7 @@ class FakeCloud:
         self.deleted.append(template)
 
     def fleet_trouble(self, fleet, since):
-        return self.trouble
+        return Trouble(self.trouble, self.refusals) if self.trouble else None
 
 
 class FakeProber:

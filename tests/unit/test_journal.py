@@ -5,9 +5,16 @@ from datetime import timedelta
 import pytest
 
 from annex_core.adapters.journal import _STEPS, Journal, Template
+from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import LaunchState
+from annex_core.model.place import Place
+from annex_core.model.route import Market
+from annex_core.model.setback import Subject
+from annex_core.planner.shortages import set_back
 from tests.unit.world import NOW, annex, known, launch
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -162,3 +169,28 @@ def test_a_failing_write_leaves_nothing_half_written(journal):
     with pytest.raises(JournalBroken):
         journal.intend(launch(), "{}")
     assert len(journal.launches([annex()])) == 1
+
+
+def test_pools_zones_and_markets_are_kept(journal):
+    journal.begin(annex())
+    asked = launch(pools=(("c5.large", "us-east-2a"), ("c5.large", "")), market=Market.ON_DEMAND)
+    journal.intend(asked, "{}")
+    machine = known("i-1", zone="us-east-2a", market=Market.ON_DEMAND, launched=NOW)
+    journal.remember([machine])
+    assert journal.launches([annex()]) == (asked,)
+    assert journal.instances([annex()]) == (machine,)
+
+
+def test_setbacks_are_kept_and_lifted_unless_there_was_another_no(journal):
+    subject = Subject(Place("us-east-2"), Market.SPOT, "c5.large", "us-east-2a")
+    book = SetbackBook(journal)
+    [first] = book.add([(subject, "none")], NOW, set_back)
+    assert book.setbacks(NOW) == (first,)
+    assert book.setbacks(NOW + MINUTE) == ()
+    [second] = book.add([(subject, "none")], NOW + 5 * MINUTE, set_back)
+    book.lift([replace(first, lifted=NOW + MINUTE)])
+    assert book.setbacks(NOW) == (second,)
+    book.lift([replace(second, lifted=NOW + 6 * MINUTE)])
+    assert book.setbacks(NOW) == (replace(second, lifted=NOW + 6 * MINUTE),)
+    book.forget(NOW + 6 * MINUTE)
+    assert book.setbacks(NOW) == ()

@@ -7,9 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.bundle.build import FETCH_WITHIN
+from annex_core.model.place import Place
+from annex_core.model.route import Market
+from annex_core.model.setback import Subject
+from annex_core.planner.shortages import set_back
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, DOMAIN, ROUTE, group, wishing
+from tests.unit.world import ALICE, DOMAIN, NOW, REGION, ROUTE, group, wishing
 
 LATER = timedelta(minutes=3)
 """After the grow interval."""
@@ -117,6 +122,19 @@ def test_of_two_subnets_in_one_zone_a_fleet_is_asked_for_in_the_first(daemon):
     daemon.cloud.zones = {"subnet-1": "a", "subnet-2": "a", "subnet-3": "b"}
     launched(daemon, subnets=("subnet-1", "subnet-2", "subnet-3"), instance_types=("c5.large",))
     assert [each.subnet for each in daemon.cloud.requests[0].overrides] == ["subnet-1", "subnet-3"]
+
+
+def test_a_zone_that_has_none_of_a_type_is_not_asked_for_it(daemon):
+    route = {"instance_types": ("c5.large",), "subnets": ("subnet-1", "subnet-2")}
+    launched(daemon, **route)
+    none_there = Subject(Place(REGION), Market.SPOT, "c5.large", "zone-of-subnet-1")
+    SetbackBook(daemon.journal).add([(none_there, "no capacity")], NOW + LATER, set_back)
+    daemon.queue.groups = [group(idle=6)]
+    launched(daemon, after=LATER, **route)
+    asked = [[each.subnet for each in request.overrides] for request in daemon.cloud.requests]
+    assert asked == [["subnet-1", "subnet-2"], ["subnet-2"]]
+    launches = daemon.journal.launches(daemon.journal.annexes())
+    assert [each.pools for each in launches][1] == (("c5.large", "zone-of-subnet-2"),)
 
 
 def test_no_machine_is_paid_more_for_than_the_price_that_was_reserved(daemon):

@@ -155,6 +155,10 @@ FIRST_VERSION = """
         types TEXT NOT NULL, hourly_ceiling TEXT, intended TEXT NOT NULL, state TEXT NOT NULL, fleet TEXT,
         reason TEXT, closed TEXT, document TEXT NOT NULL
     ) STRICT;
+    CREATE TABLE instances (
+        id TEXT PRIMARY KEY, annex TEXT NOT NULL, token TEXT, type TEXT NOT NULL, launched TEXT NOT NULL,
+        hourly_ceiling TEXT, joined TEXT, gone TEXT
+    ) STRICT;
     INSERT INTO annexes VALUES (
         'ANNEX', '2026-11-21T11:00:00.000000+00:00', 'alice', 'blue', 'physics', 'spot', 'us-east-2', NULL,
         '2026-11-21T19:00:00.000000+00:00', '2026-11-22T11:00:00.000000+00:00', NULL
