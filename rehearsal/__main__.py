@@ -36,8 +36,12 @@ _WAYS_OUT = """\
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m rehearsal", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m rehearsal",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    parser.add_argument("-h", "-help", "--help", action="help", help="this")
     parser.add_argument("verb", choices=_VERBS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
     verb, arguments = vars(parser.parse_args()).values()

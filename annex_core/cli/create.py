@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,28 +22,44 @@ _PATIENCE_S = 90.0
 _PAUSE_S = 0.5
 _FIRST_PAUSE_S = 0.03
 _SAYS = "condor_annex create"
+_FILES = {
+    "config_files": "-config-dir",
+    "fleet_config": "-fleet-config",
+    "user_data": "-user-data",
+    "default_user_data": "-default-user-data",
+}
+"""Options that name a file, of which the request has the content."""
+_MONEY = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_TYPE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 
 
 def run(arguments: Sequence[str]) -> int:
     """1 when it was refused, not agreed to, or not answered by AWS in time; 2 when it makes no sense."""
     parser = _parser()
     wanted = vars(parser.parse_args(arguments))
-    yes, wait = wanted.pop("yes"), not wanted.pop("no_wait")
+    yes, wait, dry = wanted.pop("yes"), not wanted.pop("no_wait"), wanted.pop("dry_run")
     document = {name: value for name, value in wanted.items() if value is not None}
     if "tags" in document:
         document["tags"] = dict(document["tags"])
         if len(document["tags"]) < len(wanted["tags"]):
             parser.error("-tag: a key stands twice")
-    if directory := document.pop("config_dir", None):
+    files = UserFiles()
+    read: Mapping[str, Callable[[str], Any]] = {
+        "config_files": files.config_files,
+        "fleet_config": files.fleet,
+        "user_data": files.text,
+        "default_user_data": files.text,
+    }
+    for name in read.keys() & document.keys():
         try:
-            document["config_files"] = UserFiles().config_files(directory)
+            document[name] = read[name](document[name])
         except BadRequest as error:
-            print(f"{_SAYS}: -config-dir {error}", file=sys.stderr)
+            print(f"{_SAYS}: {_FILES[name]} {error}", file=sys.stderr)
             return 2
-    return place(document, yes=yes, wait=wait)
+    return place(document, yes=yes, wait=wait, dry=dry)
 
 
-def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
+def place(document: Mapping[str, Any], *, yes: bool, wait: bool, dry: bool = False) -> int:
     """
     Show what would be rented, ask, order it, and wait for AWS's answer.
 
@@ -51,6 +67,7 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
         document: By `create` in schemas/request.json.
         yes: Don't ask.
         wait: False: come back as soon as it is ordered.
+        dry: Show it, and no more.
 
     Returns:
         0 when it was ordered and, if waited for, AWS took it; 2 when it makes no sense; else 1.
@@ -61,6 +78,8 @@ def place(document: Mapping[str, Any], *, yes: bool, wait: bool) -> int:
             print(f"{_SAYS}: {offered['refused']}", file=sys.stderr)
             return 1
         show(offered)
+        if dry:
+            return 0
         if not agreed("Rent them?", yes=yes):
             print("Nothing was ordered.")
             return 1
@@ -140,6 +159,19 @@ def _tag(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _prices(text: str) -> dict[str, str]:
+    """USD by instance type, and for all others under *."""
+    found: dict[str, str] = {}
+    for word in _words(text):
+        kind, equals, price = word.rpartition("=")
+        if not _MONEY.fullmatch(price) or (equals and not _TYPE.fullmatch(kind)):
+            raise argparse.ArgumentTypeError(f"{word}: it takes dollars, such as 0.25, or TYPE=USD")
+        if (kind or "*") in found:
+            raise argparse.ArgumentTypeError(f"{text}: it says twice what {kind or 'others'} may cost")
+        found[kind or "*"] = price
+    return found
+
+
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
@@ -173,13 +205,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("instance-types", dest="instance_types", type=_words, metavar="TYPES", help="with commas between them")
     option("market", choices=("spot", "on-demand"))
+    option("fleet-api", dest="fleet_api", choices=("spot-fleet", "ec2-fleet"), help="how spot machines are asked for")
+    option(
+        "max-price",
+        dest="max_price_usd",
+        type=_prices,
+        metavar="USD",
+        help="an hour of spot at most; or TYPE=USD,TYPE=USD, with a bare USD for all others",
+    )
     option("tag", dest="tags", action="append", type=_tag, metavar="KEY=VALUE", help="again for each further one")
-    option("config-dir", dest="config_dir", metavar="DIR", help="files for the machines' HTCondor configuration")
+    option("config-dir", dest="config_files", metavar="DIR", help="files for the machines' HTCondor configuration")
     option("image", metavar="AMI", help="for administrators, as all that follow")
     option("subnets", type=_words, metavar="IDS")
     option("security-groups", dest="security_groups", type=_words, metavar="IDS")
     option("key-name", dest="key_name", metavar="NAME")
     option("instance-profile", dest="instance_profile", metavar="NAME")
+    option("fleet-config", dest="fleet_config", metavar="FILE", help="as AWS's console exports it; - is standard input")
+    option("user-data", dest="user_data", metavar="FILE", help="run at boot in place of the boot script")
+    option("default-user-data", dest="default_user_data", metavar="FILE", help="where the fleet file brings none")
+    option(
+        "pilot", action="store_true", default=None, help="machines bring their own software and join no pool of ours"
+    )
+    parser.add_argument("-dry-run", "--dry-run", dest="dry_run", action="store_true", help="show it, and rent nothing")
     parser.add_argument("-yes", "--yes", action="store_true", help="don't ask")
     parser.add_argument("-no-wait", "--no-wait", action="store_true", help="don't wait for AWS's answer")
     return parser

@@ -11,7 +11,8 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
         The annexes as the daemon knows them: your own; for administrators everybody's. With NAME, the fleets and
         machines of that annex as well. -json prints all there is, by schemas/status.json.
     condor_annex create NAME [-instances N | -slots N] [-duration TIME | -until MOMENT] [-yes] [...]
-        Rent machines by hand, for a new annex or one that lives. It shows what they are and cost at most, and asks.
+        Rent machines by hand, for a new annex or one that lives. It shows what they are and cost at most, and asks;
+        with -dry-run it shows no more than that. create -help lists all its options.
     condor_annex extend NAME -duration TIME | -until MOMENT
         Move the end of its lease, later or sooner.
     condor_annex end NAME [-now]; condor_annex end -all [-now]

@@ -11,13 +11,23 @@ from annex_core.model.tags import stamp
 
 
 class Parser(argparse.ArgumentParser):
-    """A verb's: no option stands twice, unless its action gathers what it is given."""
+    """A verb's: no option is cut short, and none stands twice, unless its action gathers what it is given."""
 
     def __init__(self, verb: str, description: str | None = None) -> None:
         super().__init__(prog=f"condor_annex {verb}", description=description, allow_abbrev=False, add_help=False)
         self.register("action", None, Once)
         self.add_argument("-h", "-help", "--help", action="help", help="this")
         self.said: set[str] = set()
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """
+        allow_abbrev=False leaves out options with a single dash: `end blue -n` would be -now to argparse. It asks here
+        for what an option may be that is none as it stands, in all its versions.
+        """
+        word = option_string.partition("=")[0]
+        if meant := [each for each in self._option_string_actions if each.startswith(word)]:
+            self.error(f"there is no option {word}; write it whole: {' or '.join(meant)}")
+        return []
 
 
 class Once(argparse.Action):

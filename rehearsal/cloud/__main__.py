@@ -37,7 +37,8 @@ def _metadata(text: str) -> tuple[str, int] | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rehearsal.cloud", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m rehearsal.cloud", description=__doc__, add_help=False)
+    parser.add_argument("-h", "-help", "--help", action="help", help="this")
     parser.add_argument("--bind", type=_address, default=("127.0.0.1", 4566), help="AWS's API and the control API")
     parser.add_argument(
         "--metadata",

@@ -191,3 +191,11 @@ def test_a_wrong_option_is_said_so(wrong: list[str]) -> None:
         [sys.executable, "-m", "rehearsal.cloud", *wrong], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "error:" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("program", ["rehearsal", "rehearsal.cloud"])
+@pytest.mark.parametrize("word", ["-help", "--help", "-h"])
+def test_help_is_given_in_every_spelling(program: str, word: str) -> None:
+    done = subprocess.run([sys.executable, "-m", program, word], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: python -m {program}" in done.stdout

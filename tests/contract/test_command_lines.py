@@ -18,8 +18,16 @@ VALUES = {
     "SHARE": ("0.1", "0.2"),
     "TIME": ("1h", "2h"),
     "URL": ("http://127.0.0.1:1", "http://127.0.0.1:2"),
+    "USD": ("0.1", "0.2"),
 }
 """Two good values, by what an option's help says that it takes."""
+FLAGS = {
+    "create": {"-yes", "-no-wait", "-dry-run", "-no-owner", "-pilot"},
+    "end": {"-all", "-now", "-yes"},
+    "off": {"-all", "-now", "-yes"},
+    "destroy": {"-verify"},
+}
+ANNEX = {verb: ["blue"] for verb in ("create", "extend", "end", "off", "destroy", "freeze", "thaw")}
 GATHER = {("create", "-tag"), ("replay", "-policy"), ("replay", "-route")}
 
 
@@ -99,6 +107,23 @@ def test_an_option_that_there_is_not_is_refused_by_name(refused, verb):
     """Behind status stand condor_status's own."""
     annex = ["blue"] if verb in {"create", "end", "off", "destroy", "freeze", "thaw"} else []
     assert "-such-option" in refused(verb, *annex, *(["blue", "-duration", "1h"] * (verb == "extend")), "-such-option")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "status"])
+def test_an_option_that_is_cut_short_is_refused_and_the_whole_one_named(options, refused, verb):
+    """As condor_status takes its own abbreviations, so may what stands behind status."""
+    whole = {option for option, _ in options(verb)} | FLAGS.get(verb, set())
+    for option in whole:
+        for short in (option[:2], option[:-1]):
+            if short not in whole | {"-h", "-", "--"}:
+                said = refused(verb, *ANNEX.get(verb, ()), short)
+                assert f"there is no option {short}; write it whole: " in said
+                assert option in said
+        assert f"-{option[:-1]}" in refused(verb, *ANNEX.get(verb, ()), f"-{option[:-1]}")
+
+
+def test_end_does_not_take_n_for_now(refused):
+    assert refused("end", "blue", "-n").endswith("there is no option -n; write it whole: -now\n")
 
 
 @pytest.mark.parametrize("verb", ["create", "extend", "end", "off", "destroy", "freeze", "thaw", "status", "config"])

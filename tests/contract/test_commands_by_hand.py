@@ -1,12 +1,15 @@
 """create, extend, end, destroy, freeze, thaw as they are typed, over a real socket: what they print and exit with."""
 
 import io
+import json
 import socket
 import threading
 import time
 
 import pytest
 
+from annex_core.adapters.requests import read
+from annex_core.adapters.schemas import schema
 from annex_core.adapters.server import Server
 from annex_core.cli import asking_daemon, create, steering
 from annex_core.cli.main import main
@@ -17,6 +20,7 @@ from annex_core.errors import Unavailable
 from annex_core.model.annex import LaunchState, Obstacle
 from annex_core.model.plan import LaunchFleet
 from annex_core.planner.plan import plan
+from tests.unit.fleet_files import with_specification
 from tests.unit.test_commands import Desk
 from tests.unit.world import ALICE, NOW, annex, instance, snapshot
 
@@ -166,6 +170,16 @@ SENSELESS = [
     ["blue", "-tag", "nothing"],
     ["blue", "-tag", "Cost Center=1"],
     ["blue", "-market", "black"],
+    ["blue", "-max-price", "cheap"],
+    ["blue", "-max-price", "0.1,0.2"],
+    ["blue", "-max-price", "c5=0.1"],
+    ["blue", "-fleet-api", "run-instances"],
+    ["blue", "-owner", "alice", "-no-owner"],
+    ["blue", "-fleet-config", "/nowhere"],
+    ["blue", "-fleet-config", "/dev/null"],
+    ["blue", "-user-data", "/nowhere"],
+    ["blue", "-default-user-data", "/tmp"],
+    ["blue", "-n"],
     ["blue", "-config-dir", "/nowhere"],
     ["blue", "-config-dir", "/dev/null"],
     ["blue", "green"],
@@ -199,6 +213,76 @@ def test_the_files_of_a_directory_go_along(daemon, tmp_path):
     (tmp_path / "conf" / "10-mine").write_text("A = 1")
     assert main(["create", *BLUE, "-config-dir", str(tmp_path / "conf"), "-yes", "-no-wait"]) == 0
     assert daemon.annex().overrides["config_files"] == {"10-mine": "QSA9IDE="}
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What create asks the daemon for."""
+    documents = []
+
+    def ask(verb, document):
+        documents.append(document)
+        raise Unavailable("enough")
+
+    monkeypatch.setattr(create, "ask", ask)
+    return lambda *typed: (main(["create", "blue", *typed]), documents[-1])[1]
+
+
+def test_all_that_a_request_can_say_create_can_say_too(sent, tmp_path, monkeypatch):
+    files = {"conf": "A = 1", "fleet": '{"Type": "request"}', "boot": "#!/bin/sh\n"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    typed = {
+        "route": ["-route", "spot"],
+        "project": ["-project", "photons"],
+        "instances": ["-instances", "3"],
+        "slots": ["-slots", "8"],
+        "lease_ends": ["-until", "2030-01-01T00:00:00Z"],
+        "lifetime_s": ["-duration", "2h"],
+        "idle_s": ["-idle", "5m"],
+        "owner": ["-owner", "bob"],
+        "any_owner": ["-no-owner"],
+        "market": ["-market", "on-demand"],
+        "fleet_api": ["-fleet-api", "ec2-fleet"],
+        "instance_types": ["-instance-types", "c5.large,m5.large"],
+        "tags": ["-tag", "team=a=b"],
+        "config_files": ["-config-dir", "conf"],
+        "max_price_usd": ["-max-price", "0.25,c5.large=0.1"],
+        "region": ["-region", "us-east-2"],
+        "image": ["-image", "ami-0abc"],
+        "subnets": ["-subnets", "subnet-1,subnet-2"],
+        "security_groups": ["-security-groups", "sg-1"],
+        "key_name": ["-key-name", "site"],
+        "instance_profile": ["-instance-profile", "annex"],
+        "user_data": ["-user-data", "boot"],
+        "default_user_data": ["-default-user-data", "boot"],
+        "fleet_config": ["-fleet-config", "fleet"],
+        "pilot": ["-pilot"],
+    }
+    assert {*typed, "name", "dry_run"} == {*schema("request")["$defs"]["create"]["properties"]}
+    said = {name: sent(*words)[name] for name, words in typed.items()}
+    assert said["max_price_usd"] == {"*": "0.25", "c5.large": "0.1"}
+    assert (said["fleet_config"], said["user_data"]) == ({"Type": "request"}, "#!/bin/sh\n")
+    assert (said["tags"], said["any_owner"], said["pilot"]) == ({"team": "a=b"}, True, True)
+    for name, value in said.items():
+        read("create", json.dumps({"name": "blue", name: value}).encode())
+
+
+def test_a_dry_run_shows_what_would_be_rented_and_rents_nothing(daemon, capsys):
+    assert main(["create", *BLUE, "-instances", "2", "-dry-run"]) == 0
+    assert "2 machines (spot)" in capsys.readouterr().out
+    assert daemon.orders() == ()
+    assert main(["create", *BLUE, "-instances", "200", "-dry-run"]) == 1
+
+
+def test_a_fleet_file_that_a_create_names_decides_what_is_rented(daemon, tmp_path, capsys):
+    file = tmp_path / "fleet.json"
+    file.write_text(json.dumps(with_specification()))
+    assert main(["create", *BLUE, "-slots", "2", "-fleet-config", str(file), "-yes", "-no-wait"]) == 0
+    (order,) = daemon.orders()
+    assert order.overrides["fleet_config"]["LaunchSpecifications"]
+    assert "note: " in capsys.readouterr().out
 
 
 # extend, end, freeze
