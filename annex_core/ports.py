@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from annex_core.connectivity.answer import Answer
 from annex_core.errors import AnnexError
 from annex_core.model.demand import JobCounts, JobGroup
+from annex_core.model.eviction import Eviction
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import FleetApi, Market
@@ -291,6 +292,10 @@ class Queue(Protocol):
 
     def counts(self) -> Mapping[AnnexKey, JobCounts]:
         """All jobs that name an annex, by annex, with the tightest limits that any of them carries."""
+        ...
+
+    def evictions(self, since: datetime) -> Sequence[Eviction]:
+        """Annex jobs in the queue that had to leave their machine since then, each with the last time it did."""
         ...
 
     def say(self, key: AnnexKey, sentence: str) -> None:

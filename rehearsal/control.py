@@ -41,6 +41,13 @@ class CloudControl:
     def heal(self) -> None:
         self._ask("DELETE", "faults")
 
+    def interrupt(self, instance: str) -> float:
+        """Have a Spot instance taken back, with notice; returns when, in epoch seconds of the cloud's clock."""
+        return float(self._ask("POST", "notices", {"instance": instance, "kind": "interruption"})["taken_at"])
+
+    def recommend_rebalance(self, instance: str) -> None:
+        self._ask("POST", "notices", {"instance": instance, "kind": "rebalance"})
+
     def advance(self, seconds: float) -> None:
         self._ask("POST", "clock", {"advance_s": seconds})
 

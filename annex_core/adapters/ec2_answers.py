@@ -55,6 +55,8 @@ def instance(found: InstanceTypeDef) -> Instance:
         client_token=tags.get(CLIENT_TOKEN),
         market=Market.SPOT if found.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
         address=found.get("PrivateIpAddress"),
+        image=found.get("ImageId", ""),
+        reason=found.get("StateReason", {}).get("Code", ""),
     )
 
 

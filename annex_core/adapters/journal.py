@@ -6,10 +6,10 @@ It is memory, not truth: AWS's tags say what there is. One process writes it, th
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from annex_core.adapters.journal_rows import (
@@ -32,6 +32,7 @@ from annex_core.adapters.journal_rows import (
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.death import Death
+from annex_core.model.eviction import Eviction, Lost
 
 _STEPS = (
     """
@@ -108,6 +109,16 @@ _STEPS = (
         SELECT coalesce(' at ' || endpoint, '') || CASE credentials WHEN 'site' THEN '' ELSE ' by ' || credentials END
         FROM annexes WHERE id = launches.annex AND started <= launches.intended ORDER BY started DESC LIMIT 1
     ), '');
+    """,
+    """
+    ALTER TABLE instances ADD COLUMN image TEXT NOT NULL DEFAULT '';
+    ALTER TABLE instances ADD COLUMN interrupted TEXT;
+    ALTER TABLE instances ADD COLUMN drained TEXT;
+    CREATE TABLE evictions (
+        job TEXT NOT NULL, at TEXT NOT NULL, annex TEXT NOT NULL, instance TEXT NOT NULL, lost_s INTEGER NOT NULL,
+        PRIMARY KEY (job, at)
+    ) STRICT;
+    CREATE INDEX evictions_of ON evictions (annex, at);
     """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
@@ -276,6 +287,19 @@ class Journal:
         if rows:
             with self.writing() as db:
                 db.executemany(f"INSERT OR REPLACE INTO instances ({INSTANCE}) VALUES ({marks(INSTANCE)})", rows)
+
+    def keep_evictions(self, annex: str, evictions: Iterable[Eviction]) -> None:
+        """One that is known already stays as it was."""
+        rows = [(each.job, text(each.at), annex, each.instance, int(each.lost.total_seconds())) for each in evictions]
+        if rows:
+            with self.writing() as db:
+                db.executemany("INSERT OR IGNORE INTO evictions VALUES (?, ?, ?, ?, ?)", rows)
+
+    def lost(self, annexes: Iterable[Annex]) -> Mapping[str, Lost]:
+        """What the lives given have lost so far, by annex id; absent is nothing."""
+        query = "SELECT annex, COUNT(*), SUM(lost_s) FROM evictions WHERE annex = ? AND at >= ? GROUP BY annex"
+        rows = self._of_lives(annexes, query)
+        return {annex: Lost(int(jobs), timedelta(seconds=int(seconds))) for annex, jobs, seconds in rows}
 
     def keep_death(self, death: Death) -> None:
         """Of an annex the newest _DEATHS_KEPT stay."""

@@ -22,7 +22,7 @@ LAUNCH = (
     "token, annex, place, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
     " closed, for_order, ends_at_latest, pools"
 )
-INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone, zone, market"
+INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone, zone, market, image, interrupted, drained"
 DEATH = "instance, annex, at, reason, boot_log, console"
 SETBACK = "place, market, type, zone, quota, why, since, last, tries, lifted"
 """Columns, in the order that the functions below take and give them."""
@@ -135,7 +135,8 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
 
 
 def instance_of(row: tuple[str, ...]) -> KnownInstance:
-    id_, annex, token, type_, launched, ceiling, joined, gone, zone, market = row
+    id_, annex, token, type_, launched, ceiling, joined, gone, zone, market, *rest = row
+    image, interrupted, drained = rest
     return KnownInstance(
         id=id_,
         annex=annex,
@@ -147,6 +148,9 @@ def instance_of(row: tuple[str, ...]) -> KnownInstance:
         gone=moment(gone) if gone else None,
         zone=zone,
         market=Market(market),
+        image=image,
+        interrupted=moment(interrupted) if interrupted else None,
+        drained=moment(drained) if drained else None,
     )
 
 
@@ -162,6 +166,9 @@ def instance_row(instance: KnownInstance) -> tuple[Any, ...]:
         text(instance.gone) if instance.gone else None,
         instance.zone,
         instance.market,
+        instance.image,
+        text(instance.interrupted) if instance.interrupted else None,
+        text(instance.drained) if instance.drained else None,
     )
 
 

@@ -1,9 +1,10 @@
 """The schedd: what waits for an annex, group by group, and the sentence its owners read."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import htcondor2
 
 from annex_core.errors import Unavailable
 from annex_core.model.demand import JobCounts, JobGroup, Limits, Wishes, tightest
+from annex_core.model.eviction import Eviction
 from annex_core.model.names import ANNEX_NAME, AnnexKey
 from annex_core.model.runtime import Runtime, mixed
 
@@ -35,6 +37,20 @@ _APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAf
 """What tells rows apart and not groups."""
 _SUMS = frozenset({"Id", "JobIds", "JobCount"})
 """What a row says of all its jobs: no attribute of any, and another from moment to moment, which a match is not."""
+
+_INSTANCE = re.compile(r"@(i-[0-9a-z]+)(?:@|$)")
+"""In a slot's name: its execution point is called like its instance."""
+_OF_RUNS = [
+    "ClusterId",
+    "ProcId",
+    "LastRemoteHost",
+    "LastVacateTime",
+    "JobCurrentStartDate",
+    "JobLastStartDate",
+    "JobLastCheckpointTime",
+    "LastCkptTime",
+    "WhenToTransferOutput",
+]
 
 Expect = Callable[[str, str, str], Runtime]
 """How long a job of this owner, executable and batch is expected to run."""
@@ -99,6 +115,18 @@ class ScheddQueue:
             raise Unavailable(f"the schedd does not answer: {error}") from error
         return _counted(rows, self._expect)
 
+    def evictions(self, since: datetime) -> Sequence[Eviction]:
+        """
+        Source:
+            What the shadow and the schedd leave in a job's ad: LastVacateTime, and LastRemoteHost, which is of the run
+            before while the next one runs.
+        """
+        try:
+            ads = htcondor2.Schedd().query(f"{_OURS} && LastVacateTime >= {int(since.timestamp())}", _OF_RUNS)
+        except (htcondor2.HTCondorException, OSError) as error:
+            raise Unavailable(f"the schedd does not answer: {error}") from error
+        return tuple(found for ad in ads if (found := eviction(ad)))
+
     def say(self, key: AnnexKey, sentence: str) -> None:
         said = classad2.quote(sentence)
         unaware = (
@@ -112,6 +140,29 @@ class ScheddQueue:
                 schedd.edit(unaware, "AnnexStatus", said)
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd did not take the status of annex {key}: {error}") from error
+
+
+def eviction(ad: Mapping[str, Any]) -> Eviction | None:
+    """
+    The last time that a job had to leave its machine; None where its ad doesn't say when, or from where.
+
+    What it did since its last checkpoint is lost; a job that transfers its output when it is evicted has lost nothing.
+    """
+    where, at = _INSTANCE.search(str(ad.get("LastRemoteHost"))), _number(ad, "LastVacateTime")
+    if not where or not at:
+        return None
+    # The job may run again by now: then the start before this one was that run's.
+    starts = (_number(ad, name) or 0 for name in ("JobCurrentStartDate", "JobLastStartDate"))
+    began = max((start for start in starts if start <= at), default=0)
+    kept = max(_number(ad, name) or 0 for name in ("JobLastCheckpointTime", "LastCkptTime"))
+    written_out = ad.get("WhenToTransferOutput") == "ON_EXIT_OR_EVICT"
+    lost = 0 if written_out or not began else at - max(began, min(kept, at))
+    return Eviction(
+        job=f"{ad['ClusterId']}.{ad['ProcId']}",
+        at=datetime.fromtimestamp(int(at), UTC),
+        instance=where[1],
+        lost=timedelta(seconds=lost),
+    )
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -54,6 +54,7 @@ FIELDS = {
     "AnnexUserDataFile": "user_data_file",
     "AnnexPilot": "pilot",
     "AnnexTags": "tags",
+    "AnnexRebalance": "rebalance",
     "AnnexReaper": "reaper",
     "AnnexCheckConnectivity": "probe",
 }

@@ -22,11 +22,15 @@ _ATTRIBUTES = [
     "EC2InstanceType",
     "DynamicSlot",
     "AnnexDraining",
+    "AnnexInterruptionAt",
+    "AnnexRebalanceAt",
     "Activity",
     "EnteredCurrentActivity",
     *_RESOURCES,
     *(f"TotalSlot{each}" for each in _RESOURCES),
 ]
+_LAST = 253_402_300_799
+"""9999-12-31: a machine's word is no reason to fail."""
 _WANTED = 'PartitionableSlot =?= true || (DynamicSlot =?= true && State =?= "Claimed")'
 
 
@@ -80,6 +84,8 @@ def _slot(ad: Mapping[str, Any], taken: Mapping[str, int]) -> Slot:
         claimed=ad.get("DynamicSlot") is True,
         busy_since=_busy_since(ad),
         draining=ad.get("AnnexDraining") is True,
+        interrupted_at=_moment(ad.get("AnnexInterruptionAt")),
+        rebalance_at=_moment(ad.get("AnnexRebalanceAt")),
     )
 
 
@@ -94,6 +100,13 @@ def _whole(value: object) -> int:
 
 def _price(value: object) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, int | float) else None
+
+
+def _moment(value: object) -> datetime | None:
+    """Seconds since 1970, as a machine says them; what is no moment is still a word that it was given notice."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return datetime.fromtimestamp(min(max(value, 0), _LAST), UTC) if math.isfinite(value) else None
 
 
 def _busy_since(ad: Mapping[str, Any]) -> datetime | None:

@@ -13,6 +13,7 @@ METADATA=${ANNEX_METADATA:-http://169.254.169.254}
 LAST_MINUTE=60 # seconds before the lease's end in which running jobs are asked to leave
 MASTER=''
 TIMER=''
+WATCHER=''
 WHY=''
 
 log() { printf '%s annex: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2; }
@@ -46,7 +47,9 @@ leave() {
     trap : TERM INT HUP
     set +e
     log "powering off: ${WHY:-a step of the boot script failed (status $status)}"
-    [ -z "$TIMER" ] || kill "$TIMER" 2>/dev/null
+    for child in $TIMER $WATCHER; do
+        kill "$child" 2>/dev/null
+    done
     if [ -n "$MASTER" ] && kill -QUIT "$MASTER" 2>/dev/null; then
         (trap 'kill "$!"' TERM && nap 10 && kill -KILL "$MASTER") &
         killer=$!
@@ -282,7 +285,7 @@ need_curl() {
 install_htcondor() {
     ! command -v condor_master >/dev/null || return 0
     is_root || die 'this image has no HTCondor'
-    tar --no-same-owner -xzf "$WORK/bundle" -C "$WORK" annex-boot 2>/dev/null ||
+    [ -f "$WORK/annex-boot/version" ] ||
         die 'this image has no HTCondor, and the bundle has no word of which to install'
     began=$(now)
     sh "$WORK/annex-boot/install.sh" "$(cat "$WORK/annex-boot/version")" >&2 || die 'HTCondor could not be installed'
@@ -303,6 +306,11 @@ need_curl
 identify
 close_metadata
 fetch_bundle
+tar --no-same-owner -xzf "$WORK/bundle" -C "$WORK" annex-boot
+# shellcheck source=annex_core/bundle/notice.sh
+. "$WORK/annex-boot/notice.sh"
+watch_notices &
+WATCHER=$!
 install_htcondor
 configure
 # A SIGHUP before the master listens would end it.

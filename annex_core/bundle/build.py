@@ -5,10 +5,11 @@ A bundle is laid out flat, for HTCondor's condor-annex-ec2 boot service unpacks 
 
     60-annex.config      the annex's macros, then annex.config
     annex-tokens/annex   its IDTOKEN; a folder, so that HTCondor does not read it as configuration
-    annex-boot/          for boot.sh: install.sh, and version, the one of the access point's HTCondor
+    annex-boot/          for boot.sh: notice.sh; install.sh, and version, the one of the access point's HTCondor
     *                    the files of the route's AnnexConfigDir
 
-boot.sh adds 49ec2-instance.config (as that service does) and 61-annex-lease.config.
+boot.sh adds 49ec2-instance.config (as that service does), 61-annex-lease.config and, once AWS has given notice,
+62-annex-notice.config.
 """
 
 import gzip
@@ -36,8 +37,11 @@ FETCH_WITHIN = timedelta(minutes=5)
 _CONFIG = "60-annex.config"
 _TOKENS = "annex-tokens"
 _BOOT = "annex-boot"
-_RESERVED = frozenset({"49ec2-instance.config", _CONFIG, "61-annex-lease.config", _TOKENS, _BOOT})
+_RESERVED = frozenset(
+    {"49ec2-instance.config", _CONFIG, "61-annex-lease.config", "62-annex-notice.config", _TOKENS, _BOOT}
+)
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_COMMENT = re.compile(r"^ *#(?!!).*\n", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -90,8 +94,9 @@ def bundle(point: ExecutionPoint, *, token: str, config_dir: Mapping[str, bytes]
             _add(tar, name, contents[name], 0o644)
         _add_folder(tar, _TOKENS, 0o700)
         _add(tar, f"{_TOKENS}/annex", token.encode() + b"\n", 0o600)
+        _add_folder(tar, _BOOT, 0o755)
+        _add(tar, f"{_BOOT}/notice.sh", _package_text("notice.sh").encode(), 0o644)
         if point.version:
-            _add_folder(tar, _BOOT, 0o755)
             _add(tar, f"{_BOOT}/install.sh", _package_text("install.sh").encode(), 0o644)
             _add(tar, f"{_BOOT}/version", point.version.encode() + b"\n", 0o644)
     return archive.getvalue()
@@ -162,4 +167,5 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
 
 
 def _package_text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text()
+    """Without its comments: user data is short, and a bundle may have to travel in it."""
+    return _COMMENT.sub("", files(__package__).joinpath(name).read_text())

@@ -121,12 +121,26 @@ def _details(annex: Annex, as_of: datetime | None, screen: Screen) -> None:
         still = f", {fleet['open']} may still come" if fleet["open"] else ""
         text = f"  fleet {fleet['id']} {fleet['state']}, {fleet['fulfilled']:g} of {fleet['target']}{still}"
         screen.line(text)
+    taken = annex["interruptions"]
+    if taken["machines"]:
+        evicted = counted(taken["jobs"], "job")
+        work = f"; {evicted} had to leave, with {_span(taken['lost_s'])} of work lost" if taken["jobs"] else ""
+        screen.prose(f"  AWS took back {counted(taken['machines'], 'machine')}{work}")
     for machine in annex["instances"]["list"]:
-        up = machine["joined"] or annex["pilot"]
-        joined = machine["state"] if machine["state"] != "running" else "up" if up else "booting"
+        joined = _doing(machine, pilot=annex["pilot"])
         age = _age(machine["launched"], as_of)
         text = f"  {machine['id']}  {machine['type']:<14} {machine['zone']:<12} {joined:<13} {age:>7}"
         screen.line(text)
+
+
+def _doing(machine: dict[str, Any], *, pilot: bool) -> str:
+    if machine["state"] != "running":
+        return str(machine["state"])
+    if machine["interrupted"]:
+        return "taken back"
+    if machine["draining"]:
+        return "draining"
+    return "up" if machine["joined"] or pilot else "booting"
 
 
 def _died(annex: Annex, screen: Screen) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,9 @@ log = logging.getLogger("annex_core.daemon")
 
 LEARN_S = 300.0
 """Between two looks at the schedd's history."""
+
+HURRY = timedelta(seconds=10)
+"""Between two looks while AWS takes a machine back: its jobs come back to the queue one after the other."""
 
 GATHER_S = 0.3
 """Words that come within this time of the first are answered by one plan."""
@@ -223,7 +226,8 @@ class Daemon:
                 log.error("nothing is launched: %s", error)
             except Exception:
                 log.exception("this cycle was given up; the next one starts afresh")
-            self._bell.wait(self._chosen.interval)
+            hurried = self._provisioner.hurried
+            self._bell.wait(min(self._chosen.interval, HURRY) if hurried else self._chosen.interval)
 
     def _reconfigure(self) -> None:
         log.info("reading the configuration again")

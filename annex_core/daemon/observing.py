@@ -16,6 +16,7 @@ from annex_core.connectivity.advice import obstacle
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import NO_ANSWER_YET, Inquiry, Kept
+from annex_core.daemon.losses import Losses
 from annex_core.daemon.regions import Regions
 from annex_core.daemon.setbacks import KEPT, note
 from annex_core.errors import AnnexError
@@ -101,6 +102,7 @@ class Observer:
         self._orders = orders
         self._setbacks = SetbackBook(journal)
         self._hearsay = hearsay
+        self._losses = Losses(journal)
         self._prices = prices
         self._pool = pool
         self._access_point = access_point
@@ -219,6 +221,8 @@ class Observer:
         for annex in living:
             if snapshot.annexes[annex.key] != annex:
                 self._journal.keep_limits(snapshot.annexes[annex.key])
+        if since := self._losses.since(snapshot):
+            self._losses.keep(snapshot, ask("evictions", partial(self._queue.evictions, since)) or ())
         late = {f"history of {launch.fleet} in {launch.place}": launch for launch in overdue(snapshot)}
         told = ask_all(self._histories, {what: partial(self._ask_why, launch) for what, launch in late.items()})
         for what, trouble in told.items():
@@ -229,7 +233,7 @@ class Observer:
         wanted = {launch.token for launch in late.values()}
         self._obstacles = {token: why for token, why in self._obstacles.items() if why and token in wanted}
         self._report(silent)
-        return replace(snapshot, obstacles=dict(self._obstacles))
+        return replace(snapshot, obstacles=dict(self._obstacles), lost=self._journal.lost(living))
 
     def _ask(
         self, place: Place, routes: Iterable[Route], ordered: Iterable[str], now: datetime, under_way: Mapping[str, str]

@@ -157,6 +157,13 @@ class Provisioner:
         self.standing = Standing(snapshot, decided, failures, self._observer.silent)
         self._say(decided, snapshot, failures)
 
+    @property
+    def hurried(self) -> bool:
+        """AWS takes a machine back: its jobs will wait for another one within seconds."""
+        return self.standing is not None and any(
+            known.interrupted and known.gone is None for known in self.standing.snapshot.known
+        )
+
     def outlook(self, key: AnnexKey) -> str | None:
         """The sentence for an annex's jobs, as last decided."""
         standing = self.standing

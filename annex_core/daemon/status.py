@@ -11,6 +11,7 @@ from annex_core.daemon.provisioner import Standing
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.death import Death
+from annex_core.model.eviction import Lost
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.order import Order, filled, refusal
 from annex_core.model.plan import LaunchFleet, Outlook
@@ -108,6 +109,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "fleets": [],
             "instances": {"asked": 0, "pending": 0, "booting": 0, "joined": 0, "gone": 0, "list": []},
             "never_joined": [],
+            "interruptions": {"machines": 0, "jobs": 0, "lost_s": 0},
             "hourly_cost": None,
             "spent_estimate": None,
         }
@@ -137,6 +139,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "list": _instances(known, view),
         },
         "never_joined": [_death(death) for death in snapshot.deaths if death.annex == annex.id],
+        "interruptions": _interruptions(annex, known, snapshot),
         "hourly_cost": _money(hourly(held)),
         "spent_estimate": _money(spent(known, snapshot.at)),
     }
@@ -226,9 +229,20 @@ def _instances(known: list[KnownInstance], view: RegionView) -> list[dict[str, A
             "state": listed[each.id].state if each.id in listed else "terminated",
             "launched": tags.stamp(each.launched),
             "joined": tags.stamp(each.joined) if each.joined else None,
+            "interrupted": tags.stamp(each.interrupted) if each.interrupted else None,
+            "draining": each.drained is not None,
         }
         for each in known
     ]
+
+
+def _interruptions(annex: Annex, known: list[KnownInstance], snapshot: Snapshot) -> dict[str, int]:
+    lost = snapshot.lost.get(annex.id, Lost())
+    return {
+        "machines": sum(each.interrupted is not None for each in known),
+        "jobs": lost.jobs,
+        "lost_s": int(lost.work.total_seconds()),
+    }
 
 
 def _death(death: Death) -> dict[str, Any]:

@@ -131,3 +131,14 @@ class KnownInstance:
     zone: str = ""
     """Empty until a listing has shown it."""
     market: Market = Market.SPOT
+    image: str = ""
+    """The AMI that it booted; empty where the journal is older than that."""
+    interrupted: datetime | None = None
+    """When it was first seen that AWS takes it back."""
+    drained: datetime | None = None
+    """When it was told to take no more job; it ends when its last one has."""
+
+    @property
+    def leaving(self) -> bool:
+        """No job starts there any more."""
+        return self.interrupted is not None or self.drained is not None

@@ -85,6 +85,8 @@ class Route:
     pilot: bool = False
     """Machines bring their own pilot: they get no bundle and no token, and are not expected in the annexes' pool."""
     tags: tuple[tuple[str, str], ...] = ()
+    rebalance: int = 0
+    """Machines of one annex that are drained in an hour, at most, because AWS recommends to move off them."""
     reaper: bool = True
     """Nothing is launched where the region's reaper has left no heartbeat lately."""
     probe: bool = True

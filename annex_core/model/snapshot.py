@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
+from annex_core.model.eviction import Lost
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
@@ -73,6 +74,8 @@ class Snapshot:
     """Why AWS has not filled a launch, in its words, by client token."""
     known: Sequence[KnownInstance] = ()
     """Instances ever seen of the living annexes, gone ones included."""
+    lost: Mapping[str, Lost] = field(default_factory=dict)
+    """What the living annexes have lost to interruptions, by annex id."""
     deaths: Sequence[Death] = ()
     """Of the living annexes' machines that never joined, oldest first."""
     frozen: Mapping[Place, str] = field(default_factory=dict)

@@ -36,6 +36,15 @@ class Instance:
     market: Market = Market.SPOT
     address: str | None = None
     """The private address."""
+    image: str = ""
+    """The AMI that it booted."""
+    reason: str = ""
+    """The code of AWS's StateReason, such as Server.SpotInstanceTermination."""
+
+    @property
+    def taken_back(self) -> bool:
+        """It ends because Spot wants it."""
+        return self.reason.startswith("Server.SpotInstance")
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,10 @@ class Slot:
     """Since when it has been at the job that it runs now, by the machine's clock; None where it runs none."""
     draining: bool = False
     """It says that it takes no new job."""
+    interrupted_at: datetime | None = None
+    """When AWS takes its machine back, once the machine has been given notice."""
+    rebalance_at: datetime | None = None
+    """When AWS recommended to move off its machine, if it did."""
 
     def of(self, key: AnnexKey, domain: str) -> bool:
         return self.identity == key.identity(domain)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from annex_core.model.annex import Annex, LaunchState
+from annex_core.model.annex import Annex, Launch, LaunchState
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import Frozen
@@ -150,13 +150,18 @@ def _hold(
     if paused:
         return paused
     newest = max(mine, key=lambda launch: launch.intended, default=None)
-    if newest and not fresh and snapshot.at - newest.intended < route.grow_interval:
+    if newest and not fresh and not _lost_since(newest, held) and snapshot.at - newest.intended < route.grow_interval:
         if newest.state is LaunchState.REFUSED:
             return f"AWS refused the last request ({clause(newest.reason or '')}); the next try comes soon"
         if newest.reason:
             return f"AWS gave less than was asked for ({clause(newest.reason)}); the next try comes soon"
         return STEP_BY_STEP
     return None
+
+
+def _lost_since(newest: Launch, held: Holding) -> bool:
+    """A machine was given notice that nothing was asked for since: its jobs need another one at once."""
+    return any(known.interrupted and known.interrupted > newest.intended for known in held.instances)
 
 
 def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:
@@ -205,6 +210,10 @@ def _outlook(
     return Outlook(f"{sentence} {who}: {reason}.", waiting, reason, ordered)
 
 
+def _it(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
 def machines(held: Holding) -> str:
     """How many there are, as part of a sentence."""
     booting = sum(known.joined is None for known in held.instances)
@@ -214,4 +223,6 @@ def machines(held: Holding) -> str:
         for count, word in ((held.coming, "asked for"), (booting, "booting"), (joined, "joined"))
         if count
     ]
+    if held.taken_back:
+        parts.append(f"{held.taken_back} of them given notice by AWS, which takes {_it(held.taken_back)} back")
     return f"machines: {', '.join(parts)}" if parts else "no machine yet"

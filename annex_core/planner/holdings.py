@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from annex_core.model import tags
@@ -46,6 +46,11 @@ class Holding:
     outstanding: tuple[tuple[Launch, int], ...] = ()
     """Launches that may still bring instances, and how many."""
     rooms: tuple[Room, ...] = ()
+
+    @property
+    def taken_back(self) -> int:
+        """Machines that AWS has given notice and that are still there."""
+        return sum(known.interrupted is not None for known in self.instances)
 
     @property
     def coming(self) -> int:
@@ -125,8 +130,11 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
         mine = {known.id: known for known in before.values() if known.annex == annex.id}
         origin = attribute(listed, launches, mine)
         joined = _joined(snapshot.slots or (), key, snapshot.domain)
+        noticed = _joined((slot for slot in snapshot.slots or () if slot.interrupted_at), key, snapshot.domain)
         for instance in listed:
-            changed += _updated(instance, mine.get(instance.id), origin[instance.id], annex, joined, snapshot)
+            now = _updated(instance, mine.get(instance.id), origin[instance.id], annex, joined, snapshot)
+            now = _told_to_leave(now, instance, noticed, snapshot.at)
+            changed += [now] if now != mine.get(instance.id) else []
         here = {instance.id for instance in listed}
         changed += [
             replace(known, gone=snapshot.at)
@@ -151,7 +159,7 @@ def _updated(
     annex: Annex,
     joined: frozenset[str],
     snapshot: Snapshot,
-) -> list[KnownInstance]:
+) -> KnownInstance:
     now = known or KnownInstance(
         id=instance.id,
         annex=annex.id,
@@ -159,6 +167,7 @@ def _updated(
         type=instance.type,
         launched=instance.launched,
         hourly_ceiling=launch.hourly_ceiling if launch else None,
+        image=instance.image,
     )
     now = replace(now, zone=instance.zone, market=instance.market)
     if launch and now.token != launch.token:
@@ -169,7 +178,16 @@ def _updated(
         now = replace(now, gone=None)  # one listing left it out, and it runs and costs all the same
     elif now.gone is None:
         now = replace(now, gone=snapshot.at)
-    return [now] if now != known else []
+    return now
+
+
+def _told_to_leave(known: KnownInstance, instance: Instance, noticed: frozenset[str], now: datetime) -> KnownInstance:
+    """By its slot's word or AWS's, that it is taken back; by its tag, that it drains."""
+    if known.interrupted is None and (instance.id in noticed or instance.taken_back):
+        known = replace(known, interrupted=now)
+    if known.drained is None and tags.DRAINING in instance.tags:
+        known = replace(known, drained=tags.moment(instance.tags, tags.DRAINING) or now)
+    return known
 
 
 def _of(view: RegionView, key: AnnexKey, snapshot: Snapshot) -> list[Instance]:
@@ -221,13 +239,16 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
             brought = sum(known.token == launch.token for known in mine)
             if brought < launch.target:
                 outstanding.append((launch, launch.target - brought))
-    here = {known.id for known in alive if not _at_its_bound(known, annex, snapshot)}
-    slots = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain) and slot.instance in here]
+    here = {known.id for known in alive if not known.leaving and not _at_its_bound(known, annex, snapshot)}
+    all_ = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain)]
+    slots = [slot for slot in all_ if slot.instance in here]
+    leaving = {known.id for known in alive if known.leaving}
+    elsewhere = sum(slot.claimed for slot in all_ if slot.instance in leaving)
     rooms = [
         Room((slot.type or "",), slot.free_cpus, slot.free_memory_mib, slot.free_disk_kib, slot.free_gpus)
         for slot in [
             *(slot for slot in slots if not slot.claimed),
-            *_without_job(slots, snapshot.counts.get(key, JobCounts()).running),
+            *_without_job(slots, max(snapshot.counts.get(key, JobCounts()).running - elsewhere, 0)),
         ]
     ]
     rooms += [

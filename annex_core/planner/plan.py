@@ -27,6 +27,7 @@ from annex_core.planner.growth import frozen_by, grow, machines, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
+from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
 
@@ -99,6 +100,8 @@ def _decide(
             outlook = growth.outlook
     if annex:
         actions += retags(annex, snapshot)
+        if not isinstance(chosen, str):
+            actions += rebalanced(annex, chosen, snapshot)
         actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
     return actions, outlook
 

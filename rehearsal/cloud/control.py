@@ -39,6 +39,7 @@ class Control:
             ("/faults", "GET"): lambda _: world.faults.as_json(),
             ("/faults", "POST"): self._add_fault,
             ("/faults", "DELETE"): lambda _: world.faults.clear(),
+            ("/notices", "POST"): self._give_notice,
             ("/clock", "GET"): lambda _: {"now": world.clock.now()},
             ("/clock", "POST"): self._advance,
         }
@@ -82,6 +83,21 @@ class Control:
             return {"id": self._world.faults.add(read_rule(_posted(request)))}
         except ValueError as error:
             raise BadRequest(str(error)) from error
+
+    def _give_notice(self, request: Request) -> object:
+        posted = _posted(request)
+        with self._world.lock:
+            life = self._lives.get(str(posted.get("instance")))
+            if life is None or posted.get("kind") not in {"interruption", "rebalance"}:
+                raise BadRequest("a notice names an instance, and its kind: interruption or rebalance")
+            try:
+                if posted["kind"] == "rebalance":
+                    self._lives.advise(life)
+                else:
+                    self._lives.give_notice(life, after_s=self._world.settings.notice_s)
+            except ValueError as error:
+                raise BadRequest(str(error)) from error
+            return {"taken_at": life.taken_at}
 
     def _advance(self, request: Request) -> object:
         seconds = _posted(request).get("advance_s")

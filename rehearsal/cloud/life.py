@@ -20,6 +20,7 @@ BY_API = StateReason("Client.UserInitiatedShutdown: User initiated shutdown", "C
 BY_ITSELF = StateReason(
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown", "Client.InstanceInitiatedShutdown"
 )
+BY_SPOT = StateReason("Server.SpotInstanceTermination: Spot instance termination", "Server.SpotInstanceTermination")
 NOT_BOOTED = StateReason("Server.InternalError: Internal error on launch", "Server.InternalError")
 
 PENDING, RUNNING, SHUTTING_DOWN, TERMINATED = (0, "pending"), (16, "running"), (32, "shutting-down"), (48, "terminated")
@@ -48,6 +49,10 @@ class Life:
     """The URL of its metadata service."""
     booted_at: float | None = None
     ended_at: float | None = None
+    taken_at: float | None = None
+    """When it is taken back, once it has been given notice."""
+    advised_at: float | None = None
+    """When it was told that it may be taken back soon."""
     handle: Handle | None = None
     exit: int | None = None
     """What its machine exited with, where it ended by itself."""
@@ -146,6 +151,27 @@ class Lives:
         life.reason = life.instance.state_reason = reason
         log.info("%s %s: %s", life.instance.id, life.state, reason.code)
 
+    def give_notice(self, life: Life, *, after_s: float) -> None:
+        """
+        Tell a Spot instance that it is taken back so many seconds from now, which then happens.
+
+        Raises:
+            ValueError: It is no running Spot instance.
+        """
+        _check_spot(life)
+        life.taken_at = self._world.clock.now() + after_s
+        log.info("%s is taken back in %g s", life.instance.id, after_s)
+
+    def advise(self, life: Life) -> None:
+        """
+        Recommend to move off a Spot instance, which ends nothing.
+
+        Raises:
+            ValueError: It is no running Spot instance.
+        """
+        _check_spot(life)
+        life.advised_at = self._world.clock.now()
+
     def tick(self) -> None:
         """Whatever is due."""
         now = self._world.clock.now()
@@ -154,6 +180,8 @@ class Lives:
                 continue
             if life.work:
                 self._finish_work(life, life.work, now)
+            if life.taken_at is not None and now >= life.taken_at:
+                self.end(life, BY_SPOT)
             if life.leaving:
                 self._leave(life, now)
             elif life.state == "pending" and now >= life.boots_at:
@@ -243,3 +271,8 @@ class Lives:
         for kill in [self._hands.submit(handle.kill) for handle in handles]:
             kill.exception()
         self._hands.shutdown()
+
+
+def _check_spot(life: Life) -> None:
+    if life.instance.lifecycle != "spot" or life.state != "running":
+        raise ValueError(f"{life.instance.id} is no Spot instance that runs")

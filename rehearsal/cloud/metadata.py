@@ -77,7 +77,7 @@ class Metadata:
         root, _, name = path.partition("/latest/meta-data")
         if root or path == name:
             return None
-        pages = _pages(life) | self._tag_pages(life) | self._role_pages(life)
+        pages = _pages(life) | _notices(life) | self._tag_pages(life) | self._role_pages(life)
         name = name.lstrip("/")
         return pages[name] if name in pages else _directory(pages, name)
 
@@ -130,6 +130,17 @@ def _pages(life: Life) -> dict[str, str]:
         "placement/availability-zone": zone,
         "placement/region": instance.region_name,
     }
+
+
+def _notices(life: Life) -> dict[str, str]:
+    """None of them is there before there is something to say."""
+    found = {}
+    if life.taken_at is not None:
+        found["spot/instance-action"] = json.dumps({"action": "terminate", "time": stamp(life.taken_at)})
+        found["spot/termination-time"] = stamp(life.taken_at)
+    if life.advised_at is not None:
+        found["events/recommendations/rebalance"] = json.dumps({"noticeTime": stamp(life.advised_at)})
+    return found
 
 
 def _identity(life: Life) -> dict[str, object]:

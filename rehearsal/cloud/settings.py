@@ -22,6 +22,8 @@ class Settings:
     """When the rest fills, from the request on; None is never: it stays as open spot requests."""
     stack_delay_s: float = 0.0
     """From CreateStack, UpdateStack and DeleteStack until the stack is said to be what it became."""
+    notice_s: float = 120.0
+    """From the notice that a Spot instance is taken back until it is."""
     vcpu_quota: float = 10000
     """Of every class of instances, Spot or on-demand, as Service Quotas tells it; no launch is counted against it."""
     page_size: int = 1000

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from types_boto3_ec2 import EC2Client
 
 from rehearsal.cloud.cloud import LocalCloud
 from rehearsal.cloud.settings import Settings
+from rehearsal.control import CloudControl
 
 Read = Callable[[str], str]
 Launch = Callable[..., str]
@@ -187,3 +189,52 @@ def test_an_instance_profile_brings_its_roles_keys(
     assert keys["Code"] == "Success"
     assert keys["AccessKeyId"].startswith("ASIA")
     assert get(http, launch(), "meta-data/iam/info")[0] == 404
+
+
+class TestNotices:
+    """What a Spot instance is told ahead."""
+
+    ACTION, ADVICE = "meta-data/spot/instance-action", "meta-data/events/recommendations/rebalance"
+
+    @pytest.fixture
+    def spot(self, launch: Launch, local_cloud: LocalCloud) -> tuple[str, CloudControl, str]:
+        url = launch(InstanceMarketOptions={"MarketType": "spot"})
+        (life,) = local_cloud.lives.all()
+        local_cloud.tick()
+        return url, CloudControl(local_cloud.url), life.instance.id
+
+    def test_before_there_is_one_nothing_is_there(
+        self, http: urllib3.PoolManager, spot: tuple[str, CloudControl, str]
+    ) -> None:
+        assert [get(http, spot[0], path)[0] for path in (self.ACTION, self.ADVICE)] == [404, 404]
+
+    def test_an_interruption_says_when_and_then_ends_the_instance_as_spot_does(
+        self, http: urllib3.PoolManager, spot: tuple[str, CloudControl, str], ec2: EC2Client
+    ) -> None:
+        url, control, instance = spot
+        control.settings(notice_s=120)
+        at = datetime.fromtimestamp(int(control.interrupt(instance)), UTC)
+        told = json.loads(get(http, url, self.ACTION)[1])
+        assert told == {"action": "terminate", "time": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        control.advance(119)
+        assert control.machines()[0]["state"] == "running"
+        control.advance(1)
+        listed = ec2.describe_instances()["Reservations"][0]["Instances"][0]
+        assert listed["State"]["Name"] in {"shutting-down", "terminated"}
+        assert listed["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+
+    def test_a_recommendation_ends_nothing(
+        self, http: urllib3.PoolManager, spot: tuple[str, CloudControl, str]
+    ) -> None:
+        url, control, instance = spot
+        control.recommend_rebalance(instance)
+        assert "noticeTime" in json.loads(get(http, url, self.ADVICE)[1])
+        control.advance(3600)
+        assert control.machines()[0]["state"] == "running"
+
+    def test_an_on_demand_instance_is_given_none(self, launch: Launch, local_cloud: LocalCloud) -> None:
+        launch()
+        local_cloud.tick()
+        control = CloudControl(local_cloud.url)
+        with pytest.raises(ValueError, match="no Spot instance that runs"):
+            control.interrupt(control.machines()[0]["id"])

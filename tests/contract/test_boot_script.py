@@ -6,6 +6,7 @@ be, where every program that needs root is a stand-in.
 """
 
 import http.server
+import json
 import os
 import shutil
 import signal
@@ -374,6 +375,48 @@ def test_once_the_annex_is_ended_by_hand_the_slot_ad_says_so(instance: Instance)
     instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
     instance.wait_for(lambda: "AnnexDraining = True\n" in instance.console())
     assert "powering off" not in instance.console()
+
+
+class TestNotices:
+    ACTION = "spot/instance-action"
+    SHOW = "trap 'cat config.d/62*' HUP; while :; do sleep 0.1; done"
+
+    def test_before_aws_says_anything_the_slot_ad_says_nothing_of_it(self, instance: Instance) -> None:
+        instance.boot(self.SHOW)
+        instance.wait_for(lambda: instance.metadata.asked.count(self.ACTION) > 1)
+        assert not (instance.config / "62-annex-notice.config").exists()
+
+    def test_when_aws_takes_the_machine_back_its_slots_say_so_at_once(self, instance: Instance) -> None:
+        at = instance.now + timedelta(minutes=2)
+        instance.boot(self.SHOW)
+        instance.wait_for(lambda: self.ACTION in instance.metadata.asked)
+        instance.metadata.items[self.ACTION] = json.dumps({"action": "terminate", "time": stamp(at)})
+        instance.wait_for(lambda: "AnnexNoticedAt" in instance.console())
+        assert f'AnnexInterruption = "terminate"\nAnnexInterruptionAt = {int(at.timestamp())}\n' in instance.console()
+        assert "powering off" not in instance.console()
+
+    def test_a_notice_that_comes_during_boot_is_in_the_configuration_that_the_master_reads(
+        self, instance: Instance
+    ) -> None:
+        instance.metadata.items[self.ACTION] = '{"action" : "stop", "time" : "2026-11-21T08:30:00Z"}'
+        instance.program("condor_config_val", f"sleep 1; echo /usr/share/condor/config.d, {instance.config}")
+        instance.boot("sleep 7; cat config.d/62*")
+        instance.wait_for(lambda: 'AnnexInterruption = "stop"\nAnnexInterruptionAt = 1795249800' in instance.console())
+
+    @pytest.mark.parametrize("said", ["terminate", '{"action": "terminate", "time": "soon"}', "{}"])
+    def test_a_notice_without_a_moment_leaves_two_minutes(self, instance: Instance, said: str) -> None:
+        instance.metadata.items[self.ACTION] = said
+        instance.boot(self.SHOW)
+        instance.wait_for(lambda: "AnnexNoticedAt" in instance.console())
+        told = dict(line.split(" = ") for line in instance.console().splitlines() if line.startswith("Annex"))
+        assert int(told["AnnexInterruptionAt"]) == int(told["AnnexNoticedAt"]) + 120
+
+    def test_a_recommendation_to_move_is_told_and_nothing_more(self, instance: Instance) -> None:
+        said = json.dumps({"noticeTime": stamp(instance.now)})
+        instance.metadata.items["events/recommendations/rebalance"] = said
+        instance.boot(self.SHOW)
+        instance.wait_for(lambda: f"AnnexRebalanceAt = {int(instance.now.timestamp())}\n" in instance.console())
+        assert "AnnexInterruption" not in instance.console()
 
 
 def test_told_to_end_it_takes_the_master_along(instance: Instance) -> None:

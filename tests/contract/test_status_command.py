@@ -24,6 +24,8 @@ MACHINE = {
     "state": "running",
     "launched": "2026-11-21T08:20:00Z",
     "joined": None,
+    "interrupted": None,
+    "draining": False,
 }
 FLEET = {"id": "sfr-1", "state": "active", "target": 10, "fulfilled": 8.0, "open": 2}
 
@@ -47,6 +49,7 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "fleets": [FLEET],
         "instances": {"asked": 10, "pending": 2, "booting": 1, "joined": 7, "gone": 0, "list": [MACHINE]},
         "never_joined": [],
+        "interruptions": {"machines": 0, "jobs": 0, "lost_s": 0},
         "hourly_cost": "0.714",
         "spent_estimate": None,
     } | other
@@ -144,6 +147,15 @@ def test_orders_and_what_is_frozen_are_shown() -> None:
     assert "ordered by root, 30m ago: 5 machines, 3 asked for or there" in text
     assert "ordered by root, 30m ago: 8 vCPUs, refused: no quota" in text
     assert "frozen: everything was frozen by root; nothing is launched for it" in text
+
+
+def test_what_aws_took_back_is_shown_with_what_it_cost() -> None:
+    machine = {**MACHINE, "state": "running", "joined": "2026-11-21T08:00:00Z", "interrupted": "2026-11-21T08:05:00Z"}
+    machines = {"asked": 1, "pending": 0, "booting": 0, "joined": 1, "gone": 0, "list": [machine]}
+    lost = {"machines": 2, "jobs": 3, "lost_s": 5400}
+    text = shown(answer(annex(instances=machines, interruptions=lost)), details=True)
+    assert "AWS took back 2 machines; 3 jobs had to leave, with 1h30m of work lost" in text
+    assert "taken back" in text
 
 
 def test_what_the_last_machines_that_never_joined_printed_is_shown_when_asked_for() -> None:

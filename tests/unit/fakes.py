@@ -244,6 +244,7 @@ class FakeQueue:
         self.groups = []
         self.jobs = {}
         self.said = []
+        self.evicted = []
         self.error = None
         self.jobs_error = None
 
@@ -251,6 +252,9 @@ class FakeQueue:
         if self.error:
             raise self.error
         return list(self.groups)
+
+    def evictions(self, since):
+        return [each for each in self.evicted if each.at >= since]
 
     def counts(self):
         if self.jobs_error:

@@ -49,7 +49,14 @@ def test_the_same_input_makes_the_same_bytes() -> None:
 
 def test_the_layout_is_flat_as_the_boot_service_of_htcondor_unpacks_it() -> None:
     names = packed(bundle(point(), token="t", config_dir={"70-site.config": b""})).getnames()
-    assert names == ["60-annex.config", "70-site.config", "annex-tokens", "annex-tokens/annex"]
+    assert names == [
+        "60-annex.config",
+        "70-site.config",
+        "annex-tokens",
+        "annex-tokens/annex",
+        "annex-boot",
+        "annex-boot/notice.sh",
+    ]
 
 
 def test_with_the_access_points_version_it_brings_what_installs_htcondor_in_a_folder_that_htcondor_does_not_read() -> (
@@ -57,6 +64,7 @@ def test_with_the_access_points_version_it_brings_what_installs_htcondor_in_a_fo
 ):
     tar = packed(bundle(point(version="23.9.6"), token="t", config_dir={}))
     assert [name for name in tar.getnames() if name.startswith("annex-boot/")] == [
+        "annex-boot/notice.sh",
         "annex-boot/install.sh",
         "annex-boot/version",
     ]
@@ -162,7 +170,7 @@ def test_a_price_is_found_under_the_name_that_the_boot_script_makes_of_the_type(
 def test_user_data_hands_the_script_its_settings_whatever_characters_they_hold() -> None:
     url = "https://bucket.s3.amazonaws.com/config-x.tar.gz?X-Amz-Signature=a&x='$(id)'"
     text = user_data(source=url, lease_ends=ENDS, ends_at_latest=ENDS + timedelta(hours=16))
-    header = text[: text.index("# Makes this instance")]
+    header = text[: text.index("set -eu")]
     print_them = 'printf "%s|" "$BUNDLE_URL" "$BUNDLE_WITHIN" "$LEASE_ENDS" "$ENDS_AT_LATEST"'
     said = subprocess.run(["sh"], input=header + print_them, capture_output=True, text=True, check=True).stdout
     assert said.split("|")[:4] == [url, "300", "2026-11-21T08:30:00Z", "2026-11-22T00:30:00Z"]

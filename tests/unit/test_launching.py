@@ -158,7 +158,12 @@ def test_the_files_of_the_routes_folder_reach_the_machines_but_for_hidden_ones(d
     (folder / ".70-site.config.swp").write_text("")
     (folder / "old").mkdir()
     launched(daemon, config_dir=str(folder))
-    assert {*bundled(daemon)} == {"60-annex.config", "70-site.config", "annex-tokens/annex"}
+    assert {*bundled(daemon)} == {
+        "60-annex.config",
+        "70-site.config",
+        "annex-tokens/annex",
+        "annex-boot/notice.sh",
+    }
     assert bundled(daemon)["70-site.config"] == "SITE = 1\n"
 
 

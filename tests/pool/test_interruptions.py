@@ -1,0 +1,73 @@
+"""AWS takes a machine back: its jobs write out what they have, and go on from there on another one."""
+
+import pytest
+
+from rehearsal.pool import Pool
+from tests.pool.annexes import Annexes
+
+AT_ITS_SIGNAL = """\
+#!/bin/sh
+# Writes down where it stands when it is asked to leave, and goes on from there.
+[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || exec cat state
+trap 'hostname >state; kill $!; exit 1' TERM
+sleep 1000 & wait
+"""
+AT_ITS_CHECKPOINT_SIGNAL = """\
+#!/bin/sh
+# The same, in HTCondor's way of checkpoints.
+[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || exec cat state
+trap 'hostname >state; kill $!; exit 85' USR1
+sleep 1000 & wait
+"""
+JOB = """\
+executable = job.sh
+output = out
+request_memory = 64
+request_disk = 1024
+annex_name = taken
+should_transfer_files = yes
+{more}
+queue
+"""
+EVICTED = "when_to_transfer_output = ON_EXIT_OR_EVICT"
+CHECKPOINTED = """\
+checkpoint_exit_code = 85
+transfer_checkpoint_files = state
++WantCheckpointSignal = True
++CheckpointSig = "SIGUSR1"
+"""
+
+
+@pytest.fixture
+def slow(annexes: Annexes) -> Annexes:
+    """Its annexes grow once an hour; a notice comes 70 seconds ahead."""
+    annexes.route("slow", 'TargetAnnexName == "taken"', AnnexGrowInterval="1h", AnnexInstanceTypes="c5.large")
+    annexes.control.settings(notice_s=70)
+    return annexes
+
+
+def test_jobs_of_a_machine_that_aws_takes_back_go_on_at_once_on_another_one(pool: Pool, slow: Annexes) -> None:
+    jobs = [
+        pool.submit("alice", JOB.format(more=more), {"job.sh": script})
+        for script, more in ((AT_ITS_SIGNAL, EVICTED), (AT_ITS_CHECKPOINT_SIGNAL, CHECKPOINTED))
+    ]
+    for job in jobs:
+        slow.wait_running(job)
+    (taken,) = slow.alive("taken")
+    slow.control.interrupt(taken["InstanceId"])
+    for job in jobs:
+        pool.wait_for_job(job)
+    # They ended elsewhere, with what the first run had written, while the machine was still there.
+    assert not slow.ended(taken)
+    host = slow.machine(taken)["address"].replace(".", "-")
+    ended_on = [ad["LastRemoteHost"] for job in jobs for ad in pool.history(f"ClusterId == {job}")]
+    assert not [each for each in ended_on if taken["InstanceId"] in each]
+    assert all(f"ip-{host}" in pool.output(job, "out") for job in jobs)
+    annex = slow.of("taken")
+    (machine,) = [each for each in annex["instances"]["list"] if each["id"] == taken["InstanceId"]]
+    assert machine["interrupted"]
+    # One wrote out as it left; the other one ran on, after its checkpoint, until it was asked to leave as well.
+    lost = annex["interruptions"]
+    assert (lost["machines"], lost["jobs"]) == (1, 2)
+    assert lost["lost_s"] <= 45
+    pool.wait_for(lambda: slow.ended(taken), "AWS to take it")
