@@ -21,7 +21,7 @@ from annex_core.errors import NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.quota import quota_code, vcpu_class
-from annex_core.model.route import FleetApi, Route
+from annex_core.model.route import FleetApi, Market, Route
 from annex_core.model.tags import AnnexTags
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 
@@ -107,7 +107,7 @@ class Preflight:
         ).as_dict()
         request = LaunchRequest(
             api=FleetApi.RUN_INSTANCES,
-            market=route.market,
+            market=Market.ON_DEMAND if route.market is Market.ON_DEMAND else Market.SPOT,
             client_token=uuid.uuid4().hex,
             template=TemplateRequest(
                 name="",

@@ -31,6 +31,8 @@ FIELDS = {
     "AnnexCredentials": "credentials",
     "AnnexEndpoint": "endpoint",
     "AnnexMarket": "market",
+    "AnnexFallbackAfter": "fallback_after",
+    "AnnexOnDemandMaxPrice": "on_demand_max_price",
     "AnnexFleetApi": "fleet_api",
     "AnnexAllocationStrategy": "allocation_strategy",
     "AnnexFulfilWithin": "fulfil_within",

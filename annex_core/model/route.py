@@ -54,6 +54,10 @@ class Route:
     credentials: str = SITE
     """Who signs: SITE, `instance-role` or `profile NAME`."""
     market: Market = Market.SPOT
+    fallback_after: timedelta = timedelta(minutes=10)
+    """For so long AWS must have had no Spot machine of any type, before on-demand ones are bought in their place."""
+    on_demand_max_price: Decimal | None = None
+    """USD an hour: the most that the list price of an on-demand machine may be that is bought as a fallback."""
     allocation_strategy: str = "priceCapacityOptimized"
     fulfil_within: timedelta = timedelta(minutes=10)
     grow_interval: timedelta = timedelta(minutes=2)
@@ -113,7 +117,7 @@ class Route:
     @property
     def api(self) -> FleetApi:
         """The call that asks for its instances: a Spot Fleet brings no on-demand ones but beside others."""
-        on_demand = self.market is not Market.SPOT
+        on_demand = self.market is Market.ON_DEMAND
         return FleetApi.EC2_FLEET if on_demand and self.fleet_api is FleetApi.SPOT_FLEET else self.fleet_api
 
 

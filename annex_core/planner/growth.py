@@ -13,6 +13,7 @@ from annex_core.model.route import EVERYBODY, Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import queued_limits
+from annex_core.planner.fallback import Stage, announced, due, in_their_place, none_left, stages
 from annex_core.planner.holdings import Holding, anything_left
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
@@ -76,7 +77,9 @@ def grow(
         groups: Its idle jobs.
         held: What it holds, from the same snapshot.
     """
-    step = Step(annex, route, groups, held, snapshot, matcher)
+    first, *later = stages(route, snapshot)
+    step = Step(annex, first.route, groups, held, snapshot, matcher)
+    steps = [step]
     lacking = shortfalls(annex, route, snapshot)
     needs = step.needs()
     waiting = sum(need.jobs for need in needs)
@@ -94,15 +97,46 @@ def grow(
         elif hold is None:
             needs = step.needs() if lacking else needs
             step.serve(needs)
-    said = [reason for reason in dict.fromkeys(step.reasons) if reason]
+            steps += _fall_back(step, later, annex, groups, snapshot, matcher)
+    said = [reason for reason in dict.fromkeys(reason for each in steps for reason in each.reasons) if reason]
     if len(said) > _REASONS_TOLD:
         said[_REASONS_TOLD:] = [
             f"and {counted(len(said) - _REASONS_TOLD, 'group')} of jobs more for reasons of this kind"
         ]
     unfilled = sum(each.machines for each in lacking)
-    outlook = _outlook(annex, step.held, waiting, unfilled, said, snapshot)
+    outlook = _outlook(annex, steps[-1].held, waiting, unfilled, said, snapshot)
     by_group = step.verdicts.outlooks(groups, needs, held_back or step.rest)
-    return Growth(tuple(step.launches.values()), replace(outlook, groups=by_group))
+    launches = tuple(launch for each in steps for launch in each.launches.values())
+    return Growth(launches, replace(outlook, groups=by_group))
+
+
+def _fall_back(
+    first: Step,
+    later: Iterable[Stage],
+    annex: Annex,
+    groups: Sequence[JobGroup],
+    snapshot: Snapshot,
+    matcher: Matcher,
+) -> list[Step]:
+    """The steps after the first one: each serves groups that AWS had nothing for in all that came before."""
+    steps, lacked = [first], dict(first.lacked)
+    for stage in later:
+        among = due(lacked, stage, snapshot.at)
+        if lacked and not among:
+            steps[-1].reasons.append(announced(lacked, stage))
+        if not among:
+            break
+        if why := none_left(stage):
+            steps[-1].reasons.append(why)
+            continue
+        step = Step(annex, stage.route, groups, steps[-1].held, snapshot, matcher, after=steps[-1], among=among)
+        if needs := step.needs():
+            step.serve(needs)
+        if step.launches:
+            step.reasons.append(in_their_place(stage))
+        steps.append(step)
+        lacked = {group: max(since, step.lacked[group]) for group, since in lacked.items() if group in step.lacked}
+    return steps[1:]
 
 
 def _hold(
@@ -118,7 +152,7 @@ def _hold(
         return frozen
     if closed := closed_to(annex.key, route):
         return closed
-    if route.market is Market.SPOT and any(group.wishes.on_demand for group in groups):
+    if route.market is not Market.ON_DEMAND and any(group.wishes.on_demand for group in groups):
         return f"they ask for on-demand machines (annex_on_demand), and route {route.name} buys Spot ones"
     if route.place != annex.place:
         return f"it lives in {annex.place}, and route {route.name} is in {route.place} now, where the next one begins"

@@ -11,6 +11,7 @@ from annex_core.model.order import Order, filled, refusal
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.planner.caps import instance_hour
+from annex_core.planner.fallback import decided
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def shortfalls(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[Shortfal
         if order.annex != annex.id or refusal(order, launches):
             continue
         got = filled(order, launches, known, annex)
-        its = overridden(route, order.overrides)
+        its = decided(overridden(route, order.overrides), snapshot)
         if order.instances is not None:
             lacking = order.instances - sum(count for _, count in got)
         else:

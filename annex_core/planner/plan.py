@@ -23,6 +23,7 @@ from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
 from annex_core.planner.ending import dropped_freezes, ended_by_hand
+from annex_core.planner.fallback import patience
 from annex_core.planner.growth import frozen_by, grow, machines, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.leases import Leased, due
@@ -184,7 +185,6 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
         return []
     actions: list[Action] = []
     outstanding = {launch.token for launch, _ in held.outstanding}
-    within = route.fulfil_within if route else Route.fulfil_within
     cancelled = {fleet.id for fleet in view.fleets if not fleet.may_launch}
     frozen = frozen_by(annex, snapshot.freezes)
     spent = []
@@ -192,6 +192,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
         if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED:
             continue
         age = snapshot.at - launch.intended
+        within = patience(launch, annex, route, snapshot) if route else Route.fulfil_within
         if launch.closed is None and launch.fleet in cancelled and age >= _LISTED_SURELY:
             actions.append(CloseLaunch(launch, "AWS lists it as cancelled"))
         elif launch.closed is None and age >= within:

@@ -1,6 +1,6 @@
 """One growth step as it is put together: what is asked for in it, and which cap holds the rest back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,7 +43,13 @@ _LEAST_IDLE = timedelta(seconds=5)
 
 
 class Step:
-    """One growth step as it is put together."""
+    """
+    One growth step as it is put together.
+
+    Args:
+        after: The step before, of another stage of the same growth.
+        among: The groups that it serves, by identity; None is all.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,9 @@ class Step:
         held: Holding,
         snapshot: Snapshot,
         matcher: Matcher,
+        *,
+        after: "Step | None" = None,
+        among: Container[int] | None = None,
     ) -> None:
         self._annex = annex
         self._route = route
@@ -73,11 +82,15 @@ class Step:
         """With what the step asks for: that counts as bought."""
         self.launches: dict[tuple[tuple[str, ...], str | None], LaunchFleet] = {}
         self.reasons: list[str | None] = []
-        self.verdicts = Verdicts()
+        self.verdicts: Verdicts = after.verdicts if after else Verdicts()
+        self._among = among
+        self.lacked: dict[int, datetime] = {}
+        """Groups, by identity, for whose jobs AWS has had no machine of any type, and since when."""
 
     def needs(self) -> tuple[Need, ...]:
-        """Jobs that find no room, as things stand."""
-        return place(self._groups, self.held.rooms, self.types, self._matcher, volume_gib=self._route.volume_gib)
+        """Jobs that find no room, as things stand, of the groups that it serves."""
+        found = place(self._groups, self.held.rooms, self.types, self._matcher, volume_gib=self._route.volume_gib)
+        return tuple(need for need in found if self._among is None or id(need.group) in self._among)
 
     def fill(self, lacking: Shortfall) -> None:
         """Ask for what an order lacks, in the first way that the caps leave room for."""
@@ -196,8 +209,17 @@ class Step:
         """Groups, by identity, that would have a machine if AWS had any of its type."""
         if not needs or not self._short.aside:
             return frozenset()
-        found = self._matcher.find([(need.group, need.jobs) for need in needs], self._shelf(whole=True))
-        return frozenset(id(each.group) for each in found if each.types)
+        shelf_ = self._shelf(whole=True)
+        found = self._matcher.find([(need.group, need.jobs) for need in needs], shelf_)
+        lacked = [(each.group, [shelf_.kinds[at].name for at in each.types]) for each in found if each.types]
+        for group, names in lacked:
+            self._lacks(group, names)
+        return frozenset(id(group) for group, _ in lacked)
+
+    def _lacks(self, group: JobGroup, names: Iterable[str]) -> None:
+        """AWS has had none of these since the last one of them was gone."""
+        since = max(self._short.since.get(name, self._snapshot.at) for name in names)
+        self.lacked[id(group)] = max(since, self.lacked.get(id(group), since))
 
     @property
     def _counts(self) -> JobCounts:
@@ -228,6 +250,8 @@ class Step:
             wanted = 1
             self._without |= {*types}
             self._capped.append(tried(types, self._route))
+            for at, _ in load.jobs:
+                self._lacks(waiting[at].group, types)
         allowed = self._allowance(types, wanted, self._route)
         if not allowed.instances and len(types) > 1:
             types = types[:1]  # it may be the dearest beside it that is too dear

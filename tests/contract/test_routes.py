@@ -158,7 +158,7 @@ def test_a_macro_fills_its_field_and_no_other(line: str, field: str, value: obje
         ("AnnexTags = Name", "key=value"),
         ("AnnexOwners =", "AnnexOwners: '' won't do; it takes user names, or * for everybody"),
         ("AnnexOwners = ,", "user names, or * for everybody"),
-        ("AnnexMarket = spot-then-on-demand", "AnnexMarket: 'spot-then-on-demand'"),
+        ("AnnexMarket = spot-or-on-demand", "AnnexMarket: 'spot-or-on-demand'"),
         ("AnnexFleetApi = maintain", "AnnexFleetApi: 'maintain'"),
         ("AnnexCredentials = owner", "AnnexCredentials: 'owner'"),
         ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
