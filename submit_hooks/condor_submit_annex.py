@@ -27,6 +27,8 @@ OPTIONS = {
 }
 """Option, without its dash: submit command, what its value is, help."""
 
+DRY_RUN = "annex-dry-run"
+
 FLAGS = {
     "annex-on-demand": ("annex_on_demand", "no Spot instances; the route has to buy on-demand ones"),
     "annex-never": ("annex_never", "these jobs must never go to a cloud"),
@@ -64,6 +66,8 @@ def translate(arguments: Sequence[str]) -> list[str]:
         if not name.lower().startswith("annex"):
             kept.append(argument)
             continue
+        if name == DRY_RUN:
+            continue
         if name in FLAGS:
             command, value = FLAGS[name][0], "True"
         elif name in OPTIONS:
@@ -86,7 +90,7 @@ def _meant(name: str) -> str:
     plain = name.partition("=")[0].lower().replace("_", "-")
     if plain in OPTIONS:
         return f"write -{plain} {OPTIONS[plain][1]}"
-    return f"write -{plain}" if plain in FLAGS else "-annex-help lists them"
+    return f"write -{plain}" if plain in {*FLAGS, DRY_RUN} else "-annex-help lists them"
 
 
 def _value(name: str, rest: list[str]) -> str:
@@ -112,11 +116,18 @@ def _value(name: str, rest: list[str]) -> str:
 def help_text() -> str:
     rows = [(f"-{name} {kind}", text) for name, (_, kind, text) in OPTIONS.items()]
     rows += [(f"-{name}", text) for name, (_, text) in FLAGS.items()]
+    rows += [(f"-{DRY_RUN}", "submit nothing: what would be launched, at what price, and when they would be done")]
     rows += [("-annex-help", "print this")]
     width = max(len(option) for option, _ in rows) + 2
     lines = [f"  {option:{width}}{text}" for option, text in rows]
     usage = "Usage: condor_submit -annex NAME [annex options] [anything else condor_submit takes]"
     return "\n".join([usage, "", *lines, "", "Times are seconds, or a whole number with s, m, h or d."])
+
+
+def _planner() -> list[str]:
+    """The condor_annex beside this program: the withdrawn tool of that name may come first on the PATH."""
+    beside = os.path.realpath(sys.argv[0]).rpartition("/")[0] + "/condor_annex"
+    return [beside if os.access(beside, os.X_OK) else "condor_annex", "plan"]
 
 
 def main() -> int:
@@ -130,14 +141,16 @@ def main() -> int:
         return 2
     if names & {"h", "help"}:
         print(help_text(), flush=True)  # and then condor_submit's own
+    program = PROGRAM
     try:
         translated = translate(arguments)
-        os.execvp("condor_submit", ["condor_submit", *translated])  # noqa: S606 - no shell is the point
+        program, *words = _planner() if DRY_RUN in names else ["condor_submit"]
+        os.execvp(program, [program, *words, *translated])  # noqa: S606 - no shell is the point
     except BadOptionError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"{PROGRAM}: can't run condor_submit: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: can't run {program}: {error}", file=sys.stderr)
         return 127
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import classad2
 import htcondor2
 
-from annex_core.errors import Unavailable
+from annex_core.errors import BadRequest, Unavailable
 from annex_core.model.demand import JobCounts, JobGroup, Limits, Wishes, tightest
 from annex_core.model.eviction import Eviction
 from annex_core.model.names import ANNEX_NAME, AnnexKey
@@ -35,6 +35,8 @@ _KIND = ("Cmd", "JobBatchName")
 """What run times go by, beside the owner."""
 _APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate", *_KIND})
 """What tells rows apart and not groups."""
+PLANNED_BY = ("Requirements", *_IDENTITY, *_REQUESTS, "RequireGPUs", *_WISHES, *_KIND, "JobUniverse")
+"""Attributes of a job that its annex is planned by, beside what they refer to."""
 _SUMS = frozenset({"Id", "JobIds", "JobCount"})
 """What a row says of all its jobs: no attribute of any, and another from moment to moment, which a match is not."""
 
@@ -220,6 +222,33 @@ def _group(found: classad2.ClassAd) -> JobGroup | None:
         wishes=_wishes(found),
         ad=ad,
     )
+
+
+def supposed(text: str, owner: str, jobs: int, expect: Expect | None) -> JobGroup:
+    """
+    A group of jobs that are in no queue.
+
+    Args:
+        text: The ad of one of them, in the old form, a line an attribute.
+        owner: Whose they would be, whatever the ad says.
+
+    Raises:
+        BadRequest: It is no ad, or names no annex.
+    """
+    ad = classad2.ClassAd()
+    for line in filter(None, map(str.strip, text.splitlines())):  # parseOne() leaves out what is no expression
+        name, _, value = line.partition("=")
+        try:
+            ad[name.strip()] = classad2.ExprTree(value.strip())
+        except (classad2.ClassAdException, ValueError, SyntaxError) as error:
+            raise BadRequest(f"a job ad has no line such as {line[:80]!r}") from error
+    ad["Owner"] = owner
+    ad["JobStatus"] = _IDLE
+    ad["JobCount"] = jobs
+    group = _group(ad)
+    if group is None:
+        raise BadRequest("the jobs name no annex (annex_name)")
+    return replace(group, expected=expect(*_kind(ad)) if expect else None)
 
 
 def _whole(ad: classad2.ClassAd, attribute: str, default: int) -> int:

@@ -33,6 +33,8 @@ VERBS = frozenset(
         "freeze",
         "thaw",
         "remains",
+        "plan",
+        "why",
     }
 )
 

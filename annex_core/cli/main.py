@@ -10,6 +10,11 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex status [NAME] [-owner USER] [-json]
         The annexes as the daemon knows them: your own; for administrators everybody's. With NAME, the fleets and
         machines of that annex as well. -json prints all there is, by schemas/status.json.
+    condor_annex plan [-route ROUTE] [-json] [condor_submit's options] SUBMIT-FILE
+        Submit nothing, and say what would be launched for the jobs, at what price, when the last of them would end and
+        which caps bind. The exit status is 1 when some of them would never run.
+    condor_annex why NAME | JOB [-owner USER] [-json]
+        What was decided for the idle jobs of an annex, or for one job such as 12.3, and why they get no more.
     condor_annex create NAME [-instances N | -slots N] [-duration TIME | -until MOMENT] [-yes] [...]
         Rent machines by hand, for a new annex or one that lives. It shows what they are and cost at most, and asks;
         with -dry-run it shows no more than that. create -help lists all its options.
@@ -87,6 +92,14 @@ def _do(verb: str, rest: Sequence[str]) -> int:
                 return old_options.run([verb, *rest])
 
             return status.run(rest)
+        case "why":
+            from annex_core.cli import why
+
+            return why.run(rest)
+        case "plan":
+            from annex_core.cli import plan
+
+            return plan.run(rest)
         case "create":
             from annex_core.cli import create
 

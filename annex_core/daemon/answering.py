@@ -23,6 +23,7 @@ class Answers:
         outlook: The sentence for an annex's jobs as last decided, or None.
         status: The answer to a status request for one owner's annexes, or for all (None); and whether an
             administrator asks.
+        foresee: Answers what changes nothing (plan, why): the verb, its body, who asks; its answer.
         command: Carries out what somebody asks by hand: the verb, its body, who asks; its answer.
         administrators: User names that see everybody's annexes.
         wake: Called when a hook has spoken: a cycle begins within a second.
@@ -36,6 +37,7 @@ class Answers:
         outlook: Callable[[AnnexKey], str | None],
         status: Callable[[str | None, bool], dict[str, Any]],
         command: Callable[[str, bytes, Peer], dict[str, Any]],
+        foresee: Callable[[str, bytes, Peer], dict[str, Any]],
         administrators: Container[str],
         wake: Callable[[], None],
         audit: Callable[[Record], None],
@@ -45,6 +47,7 @@ class Answers:
         self._outlook = outlook
         self._status = status
         self._command = command
+        self._foresee = foresee
         self._administrators = administrators
         self._wake = wake
         self._audit = audit
@@ -59,6 +62,8 @@ class Answers:
                 return b""
             case "status":
                 return self._answer_status(call)
+            case "plan" | "why":
+                return json.dumps(self._foresee(call.verb, call.body, call.peer)).encode()
             case "remains":
                 return json.dumps(self._command(call.verb, call.body, call.peer)).encode()  # it changes nothing
             case verb if verb in VERBS:

@@ -39,6 +39,7 @@ from annex_core.adapters.tokens import CollectorTokens
 from annex_core.daemon.answering import Answers
 from annex_core.daemon.bell import Bell
 from annex_core.daemon.commanding import Commands
+from annex_core.daemon.foresight import Foresight
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.launching import Launcher, Site
@@ -183,6 +184,12 @@ class Daemon:
             outlook=self._provisioner.outlook,
             status=lambda owner, administrator: status(commands.standing(), owner, administrator=administrator),
             command=commands,
+            foresee=Foresight(
+                standing=commands.standing,
+                expect=self._history.expected if chosen.learn_run_times else None,
+                domain=chosen.domain,
+                administrators=chosen.administrators,
+            ),
             administrators=chosen.administrators,
             wake=self._bell.ring,
             audit=self._audit.write,

@@ -35,7 +35,7 @@ def status(standing: Standing | None, owner: str | None, *, administrator: bool)
     """
     if standing is None:
         return {"as_of": None, "annexes": [], "refused_routes": {}, "troubles": []}
-    snapshot = _with_what_it_asks_for(standing)
+    snapshot = with_what_it_asks_for(standing)
     standing = replace(standing, snapshot=snapshot)
     keys = {*snapshot.annexes, *standing.plan.outlooks, *snapshot.counts}
     return {
@@ -46,7 +46,7 @@ def status(standing: Standing | None, owner: str | None, *, administrator: bool)
     }
 
 
-def _with_what_it_asks_for(standing: Standing) -> Snapshot:
+def with_what_it_asks_for(standing: Standing) -> Snapshot:
     """The snapshot with what its plan launches, which the sentences count too; what is in the journal counts once."""
     snapshot = standing.snapshot
     written = {launch.annex for launch in snapshot.launches if launch.intended >= snapshot.at}

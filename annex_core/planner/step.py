@@ -22,7 +22,7 @@ from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
 from annex_core.planner.shortages import shortages, to_be_had, tried
 from annex_core.planner.sizing import Load, pack
-from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, Verdicts
+from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, UNSETTLED, Verdicts
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
@@ -202,7 +202,7 @@ class Step:
             some = counted(len(unsettled), "group")
             reasons.insert(0, f"{some} of jobs are not yet compared with every type of the route; that goes on")
         for group in unsettled:
-            self.verdicts.hold(group, "they are not yet compared with every type of the route; that goes on")
+            self.verdicts.hold(group, UNSETTLED)
         return servable, reasons
 
     def _only_short(self, needs: Sequence[Need]) -> frozenset[int]:

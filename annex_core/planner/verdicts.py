@@ -8,6 +8,7 @@ from annex_core.model.plan import Asked, GroupOutlook
 from annex_core.planner.rooms import Need
 
 STEP_BY_STEP = "more are asked for step by step"
+UNSETTLED = "they are not yet compared with every type of the route; that goes on"
 TRIED_ALONE = "the last machines never joined the pool, and one is tried alone"
 
 

@@ -102,10 +102,10 @@ def test_an_option_that_stands_twice_is_refused_by_name(options, refused, verb):
             assert f"{option} stands twice" in refused(verb, option, value, option, other)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "status"])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in {"status", "plan"}])
 def test_an_option_that_there_is_not_is_refused_by_name(refused, verb):
-    """Behind status stand condor_status's own."""
-    annex = ["blue"] if verb in {"create", "end", "off", "destroy", "freeze", "thaw"} else []
+    """Behind status stand condor_status's own, behind plan condor_submit's."""
+    annex = ["blue"] if verb in {"create", "end", "off", "destroy", "freeze", "thaw", "why"} else []
     assert "-such-option" in refused(verb, *annex, *(["blue", "-duration", "1h"] * (verb == "extend")), "-such-option")
 
 

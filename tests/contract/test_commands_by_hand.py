@@ -14,6 +14,7 @@ from annex_core.adapters.server import Server
 from annex_core.cli import asking_daemon, create, steering
 from annex_core.cli.main import main
 from annex_core.daemon.answering import Answers
+from annex_core.daemon.foresight import Foresight
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.status import status
 from annex_core.errors import Unavailable
@@ -22,7 +23,7 @@ from annex_core.model.plan import LaunchFleet
 from annex_core.planner.plan import plan
 from tests.unit.fleet_files import with_specification
 from tests.unit.test_commands import Desk
-from tests.unit.world import ALICE, NOW, annex, instance, snapshot
+from tests.unit.world import ALICE, DOMAIN, NOW, annex, instance, snapshot
 
 BLUE = ("blue", "-owner", "alice")
 
@@ -45,6 +46,9 @@ class Daemon(Desk):
                     self.commands.standing(), owner, administrator=administrator
                 ),
                 command=self.commands,
+                foresee=Foresight(
+                    standing=self.commands.standing, expect=None, domain=DOMAIN, administrators=Everybody()
+                ),
                 administrators=Everybody(),
                 wake=self._wake,
                 audit=lambda record: None,

@@ -91,6 +91,19 @@ def test_a_negative_number_is_a_value_for_the_schedd_to_refuse(run: Run) -> None
     assert given(run("-annex-budget", "-5", "job.sub")) == ["-append", "annex_budget = -5", "job.sub"]
 
 
+def test_a_dry_run_goes_to_the_plan_beside_the_front_end_and_not_to_condor_submit(
+    run: Run, environment: dict[str, str]
+) -> None:
+    program(Path(environment["CONDOR_ANNEX_PREFIX"]) / "bin" / "condor_annex", SHOW.replace("(7)", "(8)"))
+    front_end = Path(environment["CONDOR_ANNEX_PREFIX"], "bin", "condor_submit_annex")
+    front_end.write_text(Path(condor_submit_annex.__file__).read_text().replace('"""', f'#!{sys.executable}\n"""', 1))
+    done = run("-annex", "blue", "-annex-dry-run", "job.sub", "-route", "spot")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        8,
+        ["plan", "-append", "annex_name = blue", "job.sub", "-route", "spot"],
+    )
+
+
 def test_output_and_exit_status_are_condor_submit_s(run: Run) -> None:
     done = run("-annex", "blue")
     assert (done.returncode, done.stderr) == (7, "to stderr\n")

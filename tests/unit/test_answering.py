@@ -44,6 +44,7 @@ def answers(hearsay, woken, recorded):
         outlook=lambda key: "Annex blue: machines 2 booting." if key == ALICE else None,
         status=lambda owner, administrator: {"owner": owner, "administrator": administrator},
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
+        foresee=lambda verb, body, peer: {"verb": verb, "of": body.decode(), "for": peer.name},
         administrators={"admin"},
         wake=lambda: woken.append(True),
         audit=recorded.append,

@@ -176,6 +176,7 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         outlook=lambda key: None,
         status=lambda owner, administrator: {},
         command=commands,
+        foresee=lambda verb, body, peer: {},
         administrators={"admin"},
         wake=lambda: None,
         audit=audit.write,

@@ -1,0 +1,229 @@
+"""What people ask about jobs and change nothing by: what would come of some (plan), and why some wait (why)."""
+
+import threading
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from annex_core.adapters.queue import Expect, supposed
+from annex_core.adapters.requests import read
+from annex_core.adapters.server import Peer
+from annex_core.daemon.commanding import Asker
+from annex_core.daemon.provisioner import Standing
+from annex_core.daemon.status import with_what_it_asks_for
+from annex_core.errors import Refused, Unavailable
+from annex_core.model.demand import JobGroup
+from annex_core.model.names import AnnexKey
+from annex_core.model.plan import GroupOutlook
+from annex_core.model.route import Route
+from annex_core.model.snapshot import Snapshot
+from annex_core.model.tags import stamp
+from annex_core.model.wording import clause
+from annex_core.planner.estimate import Range, estimate
+from annex_core.planner.lineup import lineup
+from annex_core.planner.matching import Matcher
+from annex_core.planner.offers import expected
+from annex_core.planner.prospect import Ahead, Prospect, prospect
+
+_PATIENCE_S = 2.0
+"""For who asks before; the socket gives each answer 5 seconds."""
+_EFFORT = 20_000
+"""Comparisons of a job with a type in one of the plans that are looked ahead; some tenths of a second."""
+_CENT = Decimal("0.0001")
+
+
+class Foresight:
+    """
+    Args:
+        standing: What the last cycle saw and decided.
+        expect: How long jobs run; None where nobody learns it.
+        domain: ANNEX_DOMAIN.
+    """
+
+    def __init__(
+        self,
+        *,
+        standing: Callable[[], Standing | None],
+        expect: Expect | None,
+        domain: str,
+        administrators: Container[str],
+    ) -> None:
+        self._standing = standing
+        self._expect = expect
+        self._domain = domain
+        self._administrators = administrators
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, verb: str, body: bytes, peer: Peer) -> dict[str, Any]:
+        """
+        Raises:
+            Refused: The sentence says why.
+            Unavailable: It can't be answered just now.
+        """
+        asked = read(verb, body)
+        if peer.name is None:
+            raise Refused(f"uid {peer.uid} has no user name on this machine")
+        key = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators).key(asked)
+        standing = self._standing()
+        if standing is None:
+            raise Unavailable("the daemon has only just started; ask again in a minute")
+        if verb == "why":
+            return _why(key, standing)
+        if not self._one_at_a_time.acquire(timeout=_PATIENCE_S):
+            raise Unavailable("somebody else's plan is being made; ask again in a moment")
+        try:
+            return self._plan(key, asked, with_what_it_asks_for(standing))
+        finally:
+            self._one_at_a_time.release()
+
+    def _plan(self, key: AnnexKey, asked: Mapping[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+        route = _route(key, asked, snapshot)
+        groups, jobs = [], {}
+        for each in asked["groups"]:
+            at_a_time = min(each["jobs"], each.get("at_a_time", each["jobs"]))
+            group = supposed(each["ad"], key.owner, at_a_time, self._expect)
+            if group.key != key:
+                raise Refused(f"the jobs name annex {group.key.name}, and {key.name} was asked for")
+            groups.append(group)
+            jobs[id(group)] = each["jobs"]
+        matcher = Matcher(domain=self._domain, effort=_EFFORT)
+        found = prospect(snapshot, key, route, groups, matcher)
+        return _foreseen(found, matcher, jobs, lives=key in snapshot.annexes)
+
+
+def _route(key: AnnexKey, asked: Mapping[str, Any], snapshot: Snapshot) -> Route:
+    """The annex's own where it lives, else the one that was asked for."""
+    annex, name = snapshot.annexes.get(key), str(asked["route"])
+    if annex and annex.route != name and asked.get("insist"):
+        raise Refused(
+            f"annex {key.name} lives, and keeps its route {annex.route} until its lease ends; with another annex_name "
+            f"the jobs can have route {name}"
+        )
+    name = annex.route if annex else name
+    if name in snapshot.refused_routes:
+        raise Refused(f"route {name} can't be used ({clause(snapshot.refused_routes[name])})")
+    if name not in snapshot.routes:
+        have = ", ".join(sorted(snapshot.routes)) or "none"
+        raise Refused(f"condor_annexd has no route {name}; it has: {have}")
+    return snapshot.routes[name]
+
+
+def _foreseen(found: Prospect, matcher: Matcher, jobs: Mapping[int, int], *, lives: bool) -> dict[str, Any]:
+    """By `answers.plan` in schemas/request.json."""
+    played = lineup(found, matcher, jobs)
+    estimated = estimate(played)
+    run = {id(batch.group) for batch in played.batches if batch.kinds}
+    annex, world = found.annex, found.world
+    types = world.types.get(annex.place, {})
+    hour = expected(found.route, world)
+    hourly = [hour(types[each.fleet.types[0]]) for each in found.fleets]
+    ceilings = [each.fleet.hourly_ceiling for each in found.fleets]
+    left = annex.lease_ends - world.aws_now(annex.place)
+    hours = [Decimal(max((left - each.after).total_seconds(), 60.0)) / 3600 for each in found.fleets]
+    mine = {id(each.group) for each in found.groups}
+    others = [group for group in world.demand or () if group.key == annex.key and id(group) not in mine]
+    return {
+        "as_of": stamp(world.at),
+        "owner": annex.key.owner,
+        "name": annex.key.name,
+        "lives": lives,
+        "route": found.route.name,
+        "region": annex.region,
+        "market": found.route.market.value,
+        "lease_ends": stamp(annex.lease_ends),
+        "fleets": [_fleet(each, usd) for each, usd in zip(found.fleets, hourly, strict=True)],
+        "machines": sum(each.fleet.target for each in found.fleets),
+        "usd_per_hour": _money(_sum(found.fleets, hourly)),
+        "usd_per_hour_at_most": _money(_sum(found.fleets, ceilings)),
+        "usd": _range(estimated.usd),
+        "usd_at_most": _money(
+            _sum(found.fleets, [None if usd is None else usd * h for usd, h in zip(ceilings, hours, strict=True)])
+        ),
+        "seconds": _range(estimated.seconds),
+        "leases": estimated.leases,
+        "guessed": estimated.guessed,
+        "others": sum(group.idle for group in others),
+        "cut": found.cut,
+        "status": found.outlook.sentence,
+        "limits": list(dict.fromkeys(each.why_not_more for each in found.groups if each.why_not_more)),
+        "groups": [
+            group_document(each, jobs=jobs[id(each.group)], never=id(each.group) not in run) for each in found.groups
+        ],
+    }
+
+
+def _fleet(ahead: Ahead, usd: Decimal | None) -> dict[str, Any]:
+    return {
+        "after_s": ahead.after.total_seconds(),
+        "machines": ahead.fleet.target,
+        "types": list(ahead.fleet.types),
+        "usd_per_hour": _money(usd),
+        "usd_per_hour_at_most": _money(ahead.fleet.hourly_ceiling),
+    }
+
+
+def _sum(fleets: Iterable[Ahead], each: Iterable[Decimal | None]) -> Decimal | None:
+    """Of all machines; None where the price of one is unknown."""
+    total = Decimal(0)
+    for ahead, usd in zip(fleets, each, strict=True):
+        if usd is None:
+            return None
+        total += usd * ahead.fleet.target
+    return total
+
+
+def _money(usd: Decimal | None) -> str | None:
+    return None if usd is None else f"{usd.quantize(_CENT):f}"
+
+
+def _range(of: Range | None) -> dict[str, float] | None:
+    return {"low": round(of.low, 4), "middle": round(of.middle, 4), "high": round(of.high, 4)} if of else None
+
+
+def _why(key: AnnexKey, standing: Standing) -> dict[str, Any]:
+    """By `answers.why` in schemas/request.json."""
+    snapshot, outlook = standing.snapshot, standing.plan.outlooks.get(key)
+    annex = snapshot.annexes.get(key)
+    if outlook is None and annex is None and key not in snapshot.counts:
+        raise Refused(f"no annex {key.name} of {key.owner} has jobs or machines")
+    groups: Sequence[GroupOutlook] = outlook.groups if outlook else ()
+    return {
+        "as_of": stamp(snapshot.at),
+        "owner": key.owner,
+        "name": key.name,
+        "route": annex.route if annex else next((each.group.route for each in groups if each.group.route), None),
+        "status": outlook.sentence if outlook else f"Annex {key.name} has no idle jobs.",
+        "reason": outlook.reason if outlook else None,
+        "waiting": outlook.waiting if outlook else 0,
+        "groups": [group_document(each) for each in groups],
+    }
+
+
+def group_document(each: GroupOutlook, *, jobs: int | None = None, never: bool | None = None) -> dict[str, Any]:
+    """By `group` in schemas/request.json."""
+    group: JobGroup = each.group
+    expected_ = group.expected
+    more = (jobs or group.idle) - group.idle
+    return {
+        "jobs": group.idle + more,
+        "cpus": group.cpus,
+        "memory_mib": group.memory_mib,
+        "disk_kib": group.disk_kib,
+        "gpus": group.gpus,
+        "requirements": str(group.ad.lookup("Requirements")) if "Requirements" in group.ad else "",
+        "run_time": {
+            "seconds": round(expected_.mean.total_seconds(), 1),
+            "spread": round(expected_.spread.total_seconds(), 1),
+            "jobs": expected_.jobs,
+            "basis": expected_.basis,
+        }
+        if expected_
+        else None,
+        "placed": each.placed,
+        "served": each.served,
+        "machines": [{"types": list(some.types), "machines": some.machines} for some in each.asked],
+        "waiting": each.waiting + more,
+        "why_not_more": each.why_not_more
+        or (f"at most {group.idle} of them wait in the queue at a time" if more else None),
+        "never": never,
+    }
