@@ -120,6 +120,13 @@ _STEPS = (
     ) STRICT;
     CREATE INDEX evictions_of ON evictions (annex, at);
     """,
+    """
+    ALTER TABLE annexes ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX unsettled ON annexes (id) WHERE finished IS NOT NULL AND NOT settled;
+    CREATE TABLE costs (
+        id TEXT NOT NULL, started TEXT NOT NULL, month TEXT NOT NULL, micros INTEGER, PRIMARY KEY (id, started, month)
+    ) STRICT;
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

@@ -59,7 +59,7 @@ def begin_life(db: sqlite3.Cursor, annex: Annex) -> None:
     db.execute(
         f"INSERT INTO annexes ({ANNEX}) VALUES ({marks(ANNEX)})"
         " ON CONFLICT (id) WHERE finished IS NULL DO NOTHING"
-        " ON CONFLICT (id, started) DO UPDATE SET finished = NULL",
+        " ON CONFLICT (id, started) DO UPDATE SET finished = NULL, settled = 0",
         (
             annex.id,
             annex.key.owner,

@@ -11,7 +11,7 @@ from annex_core.legacy.knobs import Knob, Knobs
 
 _HEAD = re.compile(r"([\w./]+) = (.*)")
 _OLD = re.compile(r"[\w./]*ANNEX_DEFAULT_\w+", re.IGNORECASE)
-_TEXT = re.compile(r"[\w./]+ @=(\w+).*")
+_TEXT = re.compile(r"([\w./]+) @=(\w+).*")
 DEFAULT = "<Default>"
 """Where a knob stands that HTCondor has compiled in."""
 _PLACE = re.compile(r" # at: (.*?)(?:, line (\d+))?(?:, use .*)?")
@@ -70,13 +70,16 @@ def set_in(answer: str) -> Iterator[Knob]:
 def knobs_in(answer: str) -> Iterator[Knob]:
     """
     Args:
-        answer: What `condor_config_val -v -dump` prints: NAME = VALUE, then comments that say where and what. Texts of
-            several lines are left out.
+        answer: What `condor_config_val -v -dump` prints: NAME = VALUE, then comments that say where and what; of a text
+            of several lines each on its own.
     """
     name, place, value, text_ends = "", "", "", ""
     for line in [*answer.splitlines(), "END = "]:
         if text_ends:
-            text_ends = "" if line.strip() == f"@{text_ends}" else text_ends
+            if line.strip() == f"@{text_ends}":
+                text_ends = ""
+            else:
+                value += f"{line}\n"
         elif (head := _HEAD.fullmatch(line)) or (text := _TEXT.fullmatch(line)):
             if name and place:
                 yield Knob(name, value.strip(), place)
@@ -84,7 +87,7 @@ def knobs_in(answer: str) -> Iterator[Knob]:
             if head:
                 name, value = head.groups()
             elif text:
-                text_ends = text[1]
+                name, text_ends = text.groups()
         elif at := _PLACE.fullmatch(line):
             place = f"{at[1]}:{at[2]}" if at[2] else at[1]
         elif expanded := _EXPANDED.fullmatch(line):

@@ -34,6 +34,7 @@ KNOBS: Mapping[str, str | None] = {
     "ANNEX_ADMINISTRATORS": None,
     "ANNEX_DEFAULT_ROUTE": None,
     "ANNEXD_LEARN_RUN_TIMES": "True",
+    "ANNEX_LIMITS": None,
 }
 """What stands in for each knob that is not set; None: nothing does."""
 

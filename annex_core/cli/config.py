@@ -145,7 +145,7 @@ def _show(title: str, settings: Iterable[Setting]) -> None:
 
 def _lines(settings: Iterable[Setting]) -> Iterator[str]:
     for setting in settings:
-        value = "is not set" if setting.value is None else f"= {setting.value}"
+        value = "is not set" if setting.value is None else f"= {'; '.join(map(str.strip, setting.value.splitlines()))}"
         yield f"{setting.name} {value}   # {setting.origin}{f', {setting.where}' if setting.where else ''}"
 
 

@@ -1,15 +1,17 @@
-"""condor_annex lint: are the routes in HTCondor's configuration any good, and can the job router run its hooks?"""
+"""condor_annex lint: are routes and limits in the configuration any good, and can the job router run its hooks?"""
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.hooks import unusable_hooks
+from annex_core.adapters.pool_limits import KNOB, pool_limits
 from annex_core.adapters.routes import RouteBook, configured
 from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError
+from annex_core.model.limits import EACH, Kind, PoolLimits
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,11 +23,20 @@ def run(arguments: Sequence[str]) -> int:
         print(f"condor_annex lint: {error}", file=sys.stderr)
         return 1
     hooks = list(unusable_hooks())
-    for finding in [*reading.findings, *hooks, *_shadowed()]:
+    limits = pool_limits()
+    for finding in [*reading.findings, *hooks, *_limits(limits, {*reading.routes, *reading.refused}), *_shadowed()]:
         print(finding)
     good = sorted(reading.routes.keys() - reading.refused.keys())
     print(f"Good annex routes: {', '.join(good) or 'none'}.")
-    return 1 if reading.refused or hooks else 0
+    return 1 if reading.refused or hooks or limits.malformed else 0
+
+
+def _limits(limits: PoolLimits, routes: Container[str]) -> Iterator[str]:
+    if limits.malformed:
+        yield f"{KNOB}: error: {limits.malformed}; nothing is launched"
+    for subject in limits.said:
+        if subject.kind is Kind.ROUTE and subject.name != EACH and subject.name not in routes:
+            yield f"{KNOB}: warning: there is no route {subject.name}, so that its limits bind nobody"
 
 
 def _shadowed() -> Iterator[str]:

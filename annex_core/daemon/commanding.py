@@ -7,7 +7,7 @@ their own annexes, administrators all.
 
 import threading
 import uuid
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +25,7 @@ from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, JournalBroken, Refused
 from annex_core.model.annex import Annex, Ending
 from annex_core.model.hardware import InstanceType
+from annex_core.model.limits import Spent
 from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.place import Place
@@ -79,6 +80,7 @@ class Commands:
         default_route: ANNEX_DEFAULT_ROUTE, empty where it is not set.
         wake: A cycle begins within a second.
         types: The instance types among some names that AWS has, with their price in a region as far as it is known.
+        spent: What finished annexes have cost by now; without it, what the last cycle knew.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Commands:
         wake: Callable[[], None],
         clock: Callable[[], datetime],
         types: Callable[[str, Iterable[str]], Mapping[str, InstanceType]],
+        spent: Callable[[datetime], Sequence[Spent]] | None = None,
         unique: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._standing = standing
@@ -104,6 +107,7 @@ class Commands:
         self._wake = wake
         self._clock = clock
         self._types = types
+        self._spent = spent
         self._unique = unique
         self._one_at_a_time = threading.Lock()
 
@@ -163,6 +167,7 @@ class Commands:
             launches=self._journal.launches(living),
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
+            spent=self._spent(self._clock()) if self._spent else standing.snapshot.spent,
         )
 
     def _unheard(self, place: Place) -> bool:

@@ -29,6 +29,9 @@ _BOOT = timedelta(minutes=10)
 _URL_GOOD_FOR = timedelta(hours=2)
 """Beyond what is needed, so that the template need not change at each step."""
 
+POOLS_A_FLEET = 300
+"""Combinations of type and subnet; AWS's quota."""
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
@@ -165,6 +168,9 @@ class Launcher:
             its, data = specified(route, each, region.cloud)
             template = self._template(wanted, its, region, data)
             overrides += pools(each, template, wanted.ceilings, subnets)
+        if len(overrides) > POOLS_A_FLEET:
+            some = f"{len(overrides)} combinations of type and subnet"
+            raise BadRequest(f"the fleet configuration has {some}, AWS takes {POOLS_A_FLEET}")
         return _Asked(
             overrides[0].template or template,
             tuple(overrides),
@@ -299,11 +305,14 @@ class Launcher:
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
-    """Every type in one subnet of every zone, but where AWS has just had none of it; at least one is left."""
+    """
+    Every type in one subnet of every zone, but where AWS has just had none of it; at least one is left. Of more than a
+    fleet takes, the types that stand first.
+    """
     of_zone = _subnets(route, region)
     every = [(name, zone) for name in wanted.types for zone in of_zone]
     some = [pool for pool in every if pool not in wanted.left_out] or every
-    return tuple(Override(name, of_zone[zone], wanted.ceilings[name]) for name, zone in some)
+    return tuple(Override(name, of_zone[zone], wanted.ceilings[name]) for name, zone in some[:POOLS_A_FLEET])
 
 
 def _subnets(route: Route, region: Region) -> Mapping[str, str]:

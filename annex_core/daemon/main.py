@@ -25,7 +25,9 @@ from annex_core.adapters.ec2 import ec2_cloud
 from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
+from annex_core.adapters.pool_limits import pool_limits
 from annex_core.adapters.preflight import Pool, Preflight
 from annex_core.adapters.prober import prober
 from annex_core.adapters.queue import ScheddQueue
@@ -51,6 +53,7 @@ from annex_core.daemon.status import status
 from annex_core.errors import AnnexError, JournalBroken
 from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
+from annex_core.planner.outlay import price
 
 log = logging.getLogger("annex_core.daemon")
 
@@ -121,6 +124,7 @@ class Daemon:
         self._recipes = Recipes({}, {})
         journal = Journal(chosen.journal)
         orders = OrderBook(journal)
+        ledger = Ledger(journal, self._at_most)
         hearsay = Hearsay()
         self._history = History(chosen.journal.with_name("runtimes.json"))
         queue = ScheddQueue(self._history.expected if chosen.learn_run_times else None)
@@ -159,6 +163,7 @@ class Daemon:
             ),
             journal=journal,
             orders=orders,
+            ledger=ledger,
             regions=regions,
             queue=queue,
             hands=hands,
@@ -178,6 +183,7 @@ class Daemon:
             wake=self._bell.ring_at_once,
             clock=clock,
             types=self._catalogue.types,
+            spent=ledger.spent,
         )
         answers = Answers(
             hearsay=hearsay,
@@ -253,12 +259,18 @@ class Daemon:
             log.log(logging.ERROR if finding.fatal else logging.WARNING, "%s", finding)
         for hook in unusable_hooks():
             log.error("%s", hook)
-        self._recipes = Recipes(reading.routes, reading.refused)
+        limits = pool_limits()
+        if limits.malformed:
+            log.error("nothing is launched: ANNEX_LIMITS: %s", limits.malformed)
+        self._recipes = Recipes(reading.routes, reading.refused, limits)
         log.info("routes in force: %s", ", ".join(reading.routes) or "none")
 
     def _prices(self, region: str, names: Iterable[str]) -> Mapping[str, Decimal]:
         kinds = self._catalogue.types(region, names)
         return {name: kind.on_demand for name, kind in kinds.items() if kind.on_demand is not None}
+
+    def _at_most(self, region: str, name: str) -> Decimal | None:
+        return price(self._catalogue.types(region, [name]).get(name), None)
 
     def _region(self, place: Place) -> Region:
         """

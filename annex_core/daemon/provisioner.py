@@ -9,6 +9,7 @@ from functools import partial
 
 from annex_core.adapters.audit import because
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.causes import cause
 from annex_core.daemon.deaths import Deaths
@@ -21,6 +22,7 @@ from annex_core.daemon.regions import Regions
 from annex_core.daemon.setbacks import note, refusals
 from annex_core.errors import AnnexError
 from annex_core.model.annex import Launch
+from annex_core.model.limits import UNLIMITED, PoolLimits
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.plan import (
     Action,
@@ -53,10 +55,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipes:
-    """The routes as last read."""
+    """The routes as last read, and what annexes may have together."""
 
     routes: Mapping[str, Route]
     refused: Mapping[str, str]
+    limits: PoolLimits = UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Standing:
 class Provisioner:
     """
     Args:
+        ledger: What finished annexes have cost.
         hands: What actions are carried out by.
         wake: Called when a cycle has something to go on with before its time.
         matcher: Kept from plan to plan.
@@ -86,6 +90,7 @@ class Provisioner:
         launcher: Launcher,
         journal: Journal,
         orders: OrderBook,
+        ledger: Ledger,
         regions: Regions,
         queue: Queue,
         hands: Hands,
@@ -97,6 +102,7 @@ class Provisioner:
         self._launcher = launcher
         self._journal = journal
         self._orders = orders
+        self._ledger = ledger
         self._regions = regions
         self._queue = queue
         self._clock = clock
@@ -106,9 +112,16 @@ class Provisioner:
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
+        self._asking: dict[str, tuple[datetime, tuple[LaunchFleet, ...]]] = {}
         self._failures: dict[str, Failure] = {}
         self._said: dict[AnnexKey, tuple[Outlook, datetime]] = {}
-        self.standing: Standing | None = None
+        self._standing: Standing | None = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """Of the last cycle, with what hands have still to ask for."""
+        last, asking = self._standing, self._asked_for()
+        return replace(last, snapshot=replace(last.snapshot, under_way=asking)) if last else None
 
     def cycle(self, recipes: Recipes) -> None:
         """
@@ -118,6 +131,7 @@ class Provisioner:
             JournalBroken: Nothing was launched.
         """
         now = self._clock()
+        asking = self._asked_for()  # before the journal is read, so that nothing is in neither
         snapshot = self._observer.snapshot(now, recipes.routes, recipes.refused, self._under_way())
         # What was under way when AWS was asked may have ended since, unseen by the answer: leave that alone.
         unseen = self._observer.unseen
@@ -136,13 +150,16 @@ class Provisioner:
             failures=failed,
             unready=self._first_look.unready(routes),
             unseen_routes=self._first_look.under_way(routes),
+            pool_limits=recipes.limits,
+            spent=self._ledger.spent(now),
+            under_way=asking,
         )
         decided = plan(snapshot, self._matcher)
         self._act(decided.actions, snapshot, unseen)
         for place, gone in self._deaths.unexplained(snapshot).items():
             self._start(f"deaths in {place}", place, Errand.HISTORY, partial(self._deaths.explain, place, gone))
         for trouble in decided.troubles:
-            if self.standing is None or trouble not in self.standing.plan.troubles:
+            if self._standing is None or trouble not in self._standing.plan.troubles:
                 log.warning("%s", trouble)
         wanted = {_subject(action) for action in decided.actions}
         wanted |= {
@@ -154,7 +171,7 @@ class Provisioner:
             # What is wanted no more has not failed any more.
             self._failures = {what: failure for what, failure in self._failures.items() if what in wanted}
             failures = {what: clause(failure.why) for what, failure in self._failures.items()}
-        self.standing = Standing(snapshot, decided, failures, self._observer.silent)
+        self._standing = Standing(snapshot, decided, failures, self._observer.silent)
         self._say(decided, snapshot, failures)
 
     @property
@@ -166,7 +183,7 @@ class Provisioner:
 
     def outlook(self, key: AnnexKey) -> str | None:
         """The sentence for an annex's jobs, as last decided."""
-        standing = self.standing
+        standing = self._standing
         outlook = standing.plan.outlooks.get(key) if standing else None
         return outlook.sentence if outlook else None
 
@@ -179,6 +196,10 @@ class Provisioner:
         with self._lock:
             return dict(self._busy)
 
+    def _asked_for(self) -> tuple[tuple[datetime, tuple[LaunchFleet, ...]], ...]:
+        with self._lock:
+            return tuple(self._asking.values())
+
     def _act(self, actions: Iterable[Action], snapshot: Snapshot, unseen: Container[str]) -> None:
         """Start all actions; those about one thing in their order, and none beside an earlier one about it."""
         by_subject: dict[str, list[Action]] = {}
@@ -186,13 +207,24 @@ class Provisioner:
             by_subject.setdefault(_subject(action), []).append(action)
         for subject, some in by_subject.items():
             if subject not in unseen:
-                self._start(subject, *_place(some[0]), partial(self._do_all, some, snapshot))
+                launches = tuple(action for action in some if isinstance(action, LaunchFleet))
+                asks = (snapshot.at, launches) if launches else None
+                self._start(subject, *_place(some[0]), partial(self._do_all, some, snapshot), asks)
 
-    def _start(self, subject: str, place: str, errand: Errand, task: Callable[[], None]) -> None:
+    def _start(
+        self,
+        subject: str,
+        place: str,
+        errand: Errand,
+        task: Callable[[], None],
+        asks: tuple[datetime, tuple[LaunchFleet, ...]] | None = None,
+    ) -> None:
         with self._lock:
             if subject in self._busy:
                 return
             self._busy[subject] = place
+            if asks:
+                self._asking[subject] = asks
         self._hands.submit(place, errand, partial(self._carry_out, subject, task))
 
     def _carry_out(self, subject: str, task: Callable[[], None]) -> None:
@@ -207,6 +239,7 @@ class Provisioner:
             failure = "condor_annexd failed on this; its log says how"
         with self._lock:
             del self._busy[subject]
+            self._asking.pop(subject, None)
             before = self._failures.pop(subject, None)
             if failure:
                 self._failures[subject] = Failure(failure, self._clock(), before.tries + 1 if before else 1)

@@ -10,9 +10,11 @@ from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.eviction import Lost
 from annex_core.model.hardware import InstanceType
+from annex_core.model.limits import UNLIMITED, PoolLimits, Spent
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
 from annex_core.model.place import Place
+from annex_core.model.plan import LaunchFleet
 from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Route
 from annex_core.model.setback import Setback
@@ -94,6 +96,12 @@ class Snapshot:
     """Of the living annexes."""
     freezes: Sequence[Frozen] = ()
     """By command; *frozen* is what we found out ourselves."""
+    pool_limits: PoolLimits = UNLIMITED
+    """What several annexes may have together."""
+    spent: Sequence[Spent] = ()
+    """By finished lives of annexes, as the journal keeps it; asked for after *annexes*, so that none is in neither."""
+    under_way: Sequence[tuple[datetime, Sequence[LaunchFleet]]] = ()
+    """What plans made at these moments ask for and hands have not finished; some may stand in *launches* already."""
     domain: str = ""
     """ANNEX_DOMAIN, the domain of execution points' identities."""
     access_point: str = ""

@@ -1,7 +1,7 @@
 """How many more instances the money and the caps allow. Everything asked for counts as bought."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,11 +15,20 @@ from annex_core.model.wording import counted
 from annex_core.planner.holdings import Holding, hourly
 
 _HOURS = Decimal(3600)
-_MINIMUM_BILLED = timedelta(seconds=60)
+MINIMUM_BILLED = timedelta(seconds=60)
+"""What AWS bills of an instance at least."""
 VOLUME_GIB_HOUR = Decimal("0.08") / Decimal(730)
 """USD for a GiB of gp3 volume for an hour, at a list price of 0.08 a month; an estimate."""
 ADDRESS_HOUR = Decimal("0.005")
 """USD for a public IPv4 address for an hour, AWS's list price."""
+
+
+_SAID_BY = {
+    "max_instances": ("AnnexMaxInstances", "annex_max_instances"),
+    "max_hourly_cost": ("AnnexMaxHourlyCost", "annex_max_hourly_cost"),
+    "budget": ("AnnexBudget", "annex_budget"),
+}
+"""A route's macro and the jobs' submit command, by field of Limits."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Caps:
     vcpus: int | None
     hourly: Decimal | None
     budget: Decimal | None
+    whose: Mapping[str, str] = field(default_factory=dict)
+    """Who says so, by field, for the sentence: AnnexBudget of route spot."""
 
     @property
     def in_dollars(self) -> bool:
@@ -37,8 +48,15 @@ class Caps:
 
 
 def caps(route: Route, limits: Limits) -> Caps:
-    both = tightest([Limits(route.max_instances, route.max_hourly_cost, route.budget), limits])
-    return Caps(both.max_instances or 0, route.max_vcpus, both.max_hourly_cost, both.budget)
+    its = Limits(route.max_instances, route.max_hourly_cost, route.budget)
+    both = tightest([its, limits])
+    whose = {
+        name: f"{macro} of route {route.name}"
+        if getattr(its, name) == getattr(both, name)
+        else f"{command} of its jobs"
+        for name, (macro, command) in _SAID_BY.items()
+    }
+    return Caps(both.max_instances or 0, route.max_vcpus, both.max_hourly_cost, both.budget, whose)
 
 
 def queued_limits(key: AnnexKey, groups: Iterable[JobGroup], snapshot: Snapshot) -> Limits:
@@ -123,7 +141,11 @@ def allowance(
         if max(count, 0) < allowed.instances:
             allowed = Allowance(max(count, 0), reason)
 
-    bound(limits.instances - alive, f"the cap of {counted(limits.instances, 'machine')} is reached")
+    def said(text: str, name: str) -> str:
+        return f"{text} ({limits.whose[name]})" if name in limits.whose else text
+
+    cap = f"the cap of {counted(limits.instances, 'machine')} is reached"
+    bound(limits.instances - alive, said(cap, "max_instances"))
     if limits.vcpus is not None:
         if held_vcpus is None:
             bound(0, "the vCPUs already held are not known, and there is a cap on them")
@@ -139,13 +161,17 @@ def allowance(
         if running is None:
             bound(0, "the price of what already runs is not known, and there is an hourly limit")
         else:
-            bound(int((limits.hourly - running) // price), f"the limit of ${limits.hourly} an hour is reached")
+            bound(
+                int((limits.hourly - running) // price),
+                said(f"the limit of ${limits.hourly} an hour is reached", "max_hourly_cost"),
+            )
     if limits.budget is not None and price:
-        whole = price * Decimal(max(left, _MINIMUM_BILLED).total_seconds()) / _HOURS
+        whole = price * Decimal(max(left, MINIMUM_BILLED).total_seconds()) / _HOURS
         if spent is None:
             bound(0, "what was already spent is not known, and there is a budget")
         else:
-            bound(int((limits.budget - spent) // whole), f"the budget of ${limits.budget} has no room for more")
+            none = said(f"the budget of ${limits.budget} has no room for more", "budget")
+            bound(int((limits.budget - spent) // whole), none)
     return allowed
 
 
@@ -174,12 +200,12 @@ def committed(
             return None
         bound = bounds.get(instance.token or "") or annex.lease_ends
         until = instance.gone or max(min(annex.lease_ends, bound), now)
-        total += instance.hourly_ceiling * Decimal(max(until - instance.launched, _MINIMUM_BILLED).total_seconds())
+        total += instance.hourly_ceiling * Decimal(max(until - instance.launched, MINIMUM_BILLED).total_seconds())
     for launch, count in outstanding:
         if launch.hourly_ceiling is None:
             return None
         ends = min(annex.lease_ends, launch.ends_at_latest or annex.lease_ends)
-        left = max(ends - launch.intended, _MINIMUM_BILLED)
+        left = max(ends - launch.intended, MINIMUM_BILLED)
         total += launch.hourly_ceiling * count * Decimal(left.total_seconds())
     return total / _HOURS
 
@@ -190,6 +216,6 @@ def spent(known: Sequence[KnownInstance], now: datetime) -> Decimal | None:
     for instance in known:
         if instance.hourly_ceiling is None:
             return None
-        lived = max((instance.gone or now) - instance.launched, _MINIMUM_BILLED)
+        lived = max((instance.gone or now) - instance.launched, MINIMUM_BILLED)
         total += instance.hourly_ceiling * Decimal(lived.total_seconds())
     return total / _HOURS

@@ -17,6 +17,7 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
 from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import caps, committed
+from annex_core.planner.commons import Commons
 from annex_core.planner.growth import grow
 from annex_core.planner.holdings import Holding, holding
 from annex_core.planner.matching import Matcher
@@ -200,6 +201,8 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
         if needs is None or needs > budget:
             much = "nobody knows how much" if needs is None else f"${needs:.2f} at most"
             raise Refused(f"its machines would cost {much} until then, and the budget of the annex is ${budget}")
+    if until > annex.lease_ends and (why := Commons(snapshot).refusal(longer)):
+        raise Refused(why)
     return longer
 
 

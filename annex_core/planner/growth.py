@@ -9,10 +9,11 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import Frozen
 from annex_core.model.plan import LaunchFleet, Outlook
-from annex_core.model.route import EVERYBODY, Market, Route
+from annex_core.model.route import EVERYBODY, FleetApi, Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import queued_limits
+from annex_core.planner.commons import FLEETS_A_REGION, Commons, unreadable
 from annex_core.planner.fallback import Stage, announced, due, in_their_place, none_left, stages
 from annex_core.planner.holdings import Holding, anything_left
 from annex_core.planner.matching import Matcher
@@ -67,6 +68,7 @@ def grow(
     held: Holding,
     snapshot: Snapshot,
     matcher: Matcher,
+    commons: Commons | None = None,
 ) -> Growth:
     """
     Decide one annex's growth step: what was ordered by hand comes first, and has room for jobs like all machines.
@@ -76,9 +78,11 @@ def grow(
         route: Its own, with its overrides in force.
         groups: Its idle jobs.
         held: What it holds, from the same snapshot.
+        commons: What annexes have together, with what the plan has given to others; None: nothing yet.
     """
+    commons = commons or Commons(snapshot)
     first, *later = stages(route, snapshot)
-    step = Step(annex, first.route, groups, held, snapshot, matcher)
+    step = Step(annex, first.route, groups, held, snapshot, matcher, commons)
     steps = [step]
     lacking = shortfalls(annex, route, snapshot)
     needs = step.needs()
@@ -86,6 +90,7 @@ def grow(
     held_back: str | None = None
     if lacking or waiting:
         hold = _hold(annex, route, groups, held, snapshot, fresh=any(each.fresh for each in lacking))
+        hold = hold or _full(annex, route, commons)
         step.reasons.append(hold)
         if hold is None:
             for each in lacking:
@@ -129,7 +134,8 @@ def _fall_back(
         if why := none_left(stage):
             steps[-1].reasons.append(why)
             continue
-        step = Step(annex, stage.route, groups, steps[-1].held, snapshot, matcher, after=steps[-1], among=among)
+        last = steps[-1]
+        step = Step(annex, stage.route, groups, last.held, snapshot, matcher, last.commons, after=last, among=among)
         if needs := step.needs():
             step.serve(needs)
         if step.launches:
@@ -154,6 +160,8 @@ def _hold(
         return closed
     if route.market is not Market.ON_DEMAND and any(group.wishes.on_demand for group in groups):
         return f"they ask for on-demand machines (annex_on_demand), and route {route.name} buys Spot ones"
+    if snapshot.pool_limits.malformed:
+        return unreadable(snapshot.pool_limits.malformed)
     if route.place != annex.place:
         return f"it lives in {annex.place}, and route {route.name} is in {route.place} now, where the next one begins"
     if annex.place in snapshot.frozen:
@@ -196,6 +204,13 @@ def _hold(
 def _lost_since(newest: Launch, held: Holding) -> bool:
     """A machine was given notice that nothing was asked for since: its jobs need another one at once."""
     return any(known.interrupted and known.interrupted > newest.intended for known in held.instances)
+
+
+def _full(annex: Annex, route: Route, commons: Commons) -> str | None:
+    if route.api is FleetApi.RUN_INSTANCES or commons.fleets_left(annex.place):
+        return None
+    full = f"{FLEETS_A_REGION:,} fleet requests are active in {annex.region}, which is AWS's quota"
+    return f"{full}; it goes on when some have ended"
 
 
 def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:

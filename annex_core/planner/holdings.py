@@ -1,5 +1,6 @@
 """What each annex holds: instances by their state of life, what is still on its way, and the room for more jobs."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -221,6 +222,22 @@ def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
     )
 
 
+def outstanding(launches: Iterable[Launch], known: Iterable[KnownInstance]) -> tuple[tuple[Launch, int], ...]:
+    """
+    Launches that may still bring instances, and how many.
+
+    Args:
+        launches: Of one annex.
+        known: Its instances, gone ones included.
+    """
+    brought = Counter(each.token for each in known)
+    return tuple(
+        (launch, launch.target - brought[launch.token])
+        for launch in launches
+        if launch.may_bring and brought[launch.token] < launch.target
+    )
+
+
 def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int) -> Holding:
     """
     What one annex holds.
@@ -233,12 +250,7 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
     mine = [known for known in snapshot.known if known.annex == annex.id]
     alive = tuple(known for known in mine if known.gone is None)
     joined = _joined(snapshot.slots or (), key, snapshot.domain)
-    outstanding = []
-    for launch in snapshot.launches:
-        if launch.annex == annex.id and launch.may_bring:
-            brought = sum(known.token == launch.token for known in mine)
-            if brought < launch.target:
-                outstanding.append((launch, launch.target - brought))
+    coming = outstanding([each for each in snapshot.launches if each.annex == annex.id], mine)
     here = {known.id for known in alive if not known.leaving and not _at_its_bound(known, annex, snapshot)}
     all_ = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain)]
     slots = [slot for slot in all_ if slot.instance in here]
@@ -254,8 +266,8 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
     rooms += [
         whole_machine((known.type,), types, volume_gib) for known in alive if known.joined is None and known.id in here
     ]
-    rooms += [whole_machine(launch.types, types, volume_gib) for launch, count in outstanding for _ in range(count)]
-    return Holding(alive, joined, tuple(outstanding), tuple(rooms))
+    rooms += [whole_machine(launch.types, types, volume_gib) for launch, count in coming for _ in range(count)]
+    return Holding(alive, joined, coming, tuple(rooms))
 
 
 def _at_its_bound(known: KnownInstance, annex: Annex, snapshot: Snapshot) -> bool:

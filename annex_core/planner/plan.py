@@ -22,6 +22,7 @@ from annex_core.model.plan import (
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
+from annex_core.planner.commons import Commons, turns
 from annex_core.planner.ending import dropped_freezes, ended_by_hand
 from annex_core.planner.fallback import patience
 from annex_core.planner.growth import frozen_by, grow, machines, new_annex
@@ -56,10 +57,11 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     matcher.begin(askers=len(demand))
-    for key in sorted({*snapshot.annexes, *demand}):
+    commons = Commons(snapshot)
+    for key in turns({*snapshot.annexes, *demand}, snapshot):
         groups = demand.get(key, [])
         try:
-            its_actions, outlook = _decide(key, groups, snapshot, matcher)
+            its_actions, outlook = _decide(key, groups, snapshot, matcher, commons)
         except Exception as error:  # noqa: BLE001 - whatever ails one annex must not stop the others
             troubles.append(f"annex {key} can't be planned: {error!r}")
             outlook = Outlook(f"Annex {key.name}: condor_annexd failed on it; its log says how.")
@@ -72,7 +74,7 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
 
 
 def _decide(
-    key: AnnexKey, groups: Sequence[JobGroup], snapshot: Snapshot, matcher: Matcher
+    key: AnnexKey, groups: Sequence[JobGroup], snapshot: Snapshot, matcher: Matcher, commons: Commons
 ) -> tuple[list[Action], Outlook | None]:
     """What is to be done about one annex, and what its jobs are told; None where it has no idle jobs."""
     annex = snapshot.annexes.get(key)
@@ -96,7 +98,9 @@ def _decide(
     else:
         held = _held(annex, snapshot, chosen.volume_gib)
         if groups or orders:
-            growth = grow(annex or new_annex(key, groups, chosen, snapshot), chosen, groups, held, snapshot, matcher)
+            its = annex or new_annex(key, groups, chosen, snapshot)
+            growth = grow(its, chosen, groups, held, snapshot, matcher, commons)
+            commons.ask(its, growth.launches)
             actions += growth.launches
             outlook = growth.outlook
     if annex:

@@ -10,10 +10,11 @@ from annex_core.model.annex import Annex
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.plan import LaunchFleet
-from annex_core.model.route import Route
+from annex_core.model.route import FleetApi, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import counted
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
+from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
@@ -59,6 +60,7 @@ class Step:
         held: Holding,
         snapshot: Snapshot,
         matcher: Matcher,
+        commons: Commons,
         *,
         after: "Step | None" = None,
         among: Container[int] | None = None,
@@ -69,6 +71,11 @@ class Step:
         self._snapshot = snapshot
         self._matcher = matcher
         self._limits = caps(route, annex.limits)
+        self.commons, self._shares = commons, commons.shares(annex)
+        self._in_dollars = self._limits.in_dollars or any(each.limit.in_dollars for each in self._shares)
+        self._fleets = FLEETS_A_STEP
+        if route.api is not FleetApi.RUN_INSTANCES:
+            self._fleets = min(FLEETS_A_STEP, commons.fleets_left(annex.place))
         alone = len(never_joined(annex, snapshot)) >= NEVER_JOINED
         self._left = 1 if alone else _TARGET * FLEETS_A_STEP
         self.rest = TRIED_ALONE if alone else STEP_BY_STEP
@@ -142,7 +149,7 @@ class Step:
 
     @property
     def _open(self) -> bool:
-        return self._left > 0 and len(self.launches) < FLEETS_A_STEP
+        return self._left > 0 and len(self.launches) < self._fleets
 
     def _shelf(self, *, whole: bool = False) -> Shelf:
         """
@@ -284,11 +291,12 @@ class Step:
 
     def _allowance(self, types: tuple[str, ...], wanted: int, route: Route) -> Allowance:
         annex, now = self._annex, self._snapshot.at
-        kinds = [self.types[name] for name in types]
-        return allowance(
+        largest = max((self.types[name] for name in types), key=lambda kind: (kind.vcpus, kind.name))
+        price = _dearest(types, self.types, route)
+        alone = allowance(
             wanted,
-            max(kinds, key=lambda kind: (kind.vcpus, kind.name)),
-            _dearest(types, self.types, route),
+            largest,
+            price,
             self._limits,
             self.held,
             committed(
@@ -301,12 +309,15 @@ class Step:
             held_vcpus=_vcpus(self.held, self.types),
             left=annex.lease_ends - now,
         )
+        if not self._shares or not alone.instances:
+            return alone
+        own = self.commons.own(annex, self.held.outstanding)
+        shared = room(alone.instances, largest, price, self._shares, own, now, annex.lease_ends)
+        return shared if shared.reason else alone
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
         wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
-        names = tuple(
-            name for name in types if not self._limits.in_dollars or ceiling(self.types[name], route) is not None
-        )
+        names = tuple(name for name in types if not self._in_dollars or ceiling(self.types[name], route) is not None)
         return LaunchFleet(
             annex=self._annex,
             types=names,

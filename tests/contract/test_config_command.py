@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from annex_core.adapters import settings
+from annex_core.adapters import pool_limits, settings
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.recipes import FIELDS, Checker
 from annex_core.adapters.route_text import RouteText, logical_lines
 from annex_core.adapters.schemas import schema
 from annex_core.adapters.settings import KNOBS
-from annex_core.cli.config import for_annex, pool_settings
+from annex_core.cli.config import _lines, for_annex, pool_settings
 from annex_core.cli.main import main
 from annex_core.model.setting import Origin, Setting
 
@@ -34,6 +34,11 @@ JOB_ROUTER_ROUTE_aws @=end
   ANNEXD_LOG = /somewhere/else
 @end
  # at: /etc/condor/config.d/99-site.config, line 9
+ANNEX_LIMITS @=end
+  pool    MaxInstances=200
+  owner * MonthlyBudget=50
+@end
+ # at: /etc/condor/config.d/99-site.config, line 20
 JOB_TRANSFORM_Annex = SET X 1
  # at: /etc/condor/config.d/50-annex-submit.config, line 1
 """
@@ -72,6 +77,8 @@ def test_the_pools_knobs_are_told_set_or_not_and_no_route_speaks_for_them() -> N
 
     place = "/etc/condor/config.d/99-site.config"
     assert found["ANNEXD_INTERVAL"] == Setting("ANNEXD_INTERVAL", "30", Origin.POOL, f"{place}:4")
+    assert found["ANNEX_LIMITS"].where == f"{place}:20"
+    assert "= pool    MaxInstances=200; owner * MonthlyBudget=50   #" in "\n".join(_lines(found.values()))
     assert found["ANNEXD_LOG"] == Setting("ANNEXD_LOG", "$(LOG)/AnnexdLog", Origin.DEFAULT)
     assert found["us_east_2.ANNEX_DEFAULT_ODI_IMAGE_ID"].where == f"{place}:7"
     assert found.keys() == {*KNOBS, "us_east_2.ANNEX_DEFAULT_ODI_IMAGE_ID"}
@@ -81,7 +88,7 @@ def test_every_knob_that_the_daemon_reads_is_known() -> None:
     read = re.findall(r'(?:text|path|required|words|duration|size|count|boolean)\("((?:MAX_|NUM_)*ANNEX\w+)"',
                       Path(settings.__file__).read_text())  # fmt: skip
 
-    assert {*read} == KNOBS.keys()
+    assert {*read, pool_limits.KNOB} == KNOBS.keys()
 
 
 def test_every_macro_has_a_field() -> None:

@@ -186,3 +186,11 @@ def test_a_folder_that_is_gone_launches_nothing_and_the_user_reads_which(daemon,
     daemon.cycle(after=timedelta(seconds=1))
     assert daemon.cloud.documents == []
     assert f"AnnexConfigDir: No such file or directory: {tmp_path / 'gone'}" in daemon.last_said
+
+
+def test_a_fleet_is_asked_for_in_no_more_pools_than_aws_takes_and_in_every_zone(daemon):
+    subnets = tuple(f"subnet-{number:x}" for number in range(120))
+    launched(daemon, subnets=subnets, instance_types=("c5.large", "c5.xlarge", "c5.4xlarge"))
+    (request,) = daemon.cloud.requests
+    assert {each.subnet for each in request.overrides} == {*subnets}
+    assert len(request.overrides) <= 300

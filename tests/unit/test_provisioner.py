@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
@@ -16,9 +17,11 @@ from annex_core.daemon.regions import Region, Regions
 from annex_core.errors import NotPermitted, OverQuota, Unavailable
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
+from annex_core.model.limits import PoolLimits
 from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
+from annex_core.planner.outlay import price
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
 from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
@@ -35,6 +38,7 @@ class Daemon:
         self.cloud, self.store, self.queue, self.slots = FakeCloud(), FakeStore(), FakeQueue(), FakeSlots()
         self.tokens, self.signs, self.prober = FakeTokens(), FakeSigns(), FakeProber()
         self.routes = {ROUTE.name: ROUTE}
+        self.limits = PoolLimits()
         self.elsewhere = {}
         self.hung = {}
         self.rung = self.woken = 0
@@ -45,6 +49,7 @@ class Daemon:
     def start(self):
         self.journal = Journal(self.path)
         self.orders = OrderBook(self.journal)
+        self.ledger = Ledger(self.journal, lambda region, name: price(TYPES.get(name), None))
         self.hearsay = Hearsay()
         regions = Regions(
             lambda place: Region(
@@ -86,6 +91,7 @@ class Daemon:
             launcher=self.launcher,
             journal=self.journal,
             orders=self.orders,
+            ledger=self.ledger,
             regions=regions,
             queue=self.queue,
             hands=hands,
@@ -109,7 +115,7 @@ class Daemon:
 
     def cycle(self, *, after=timedelta(0)):
         self.now += after
-        self.provisioner.cycle(Recipes(self.routes, {}))
+        self.provisioner.cycle(Recipes(self.routes, {}, self.limits))
 
     @property
     def last_said(self):

@@ -20,7 +20,11 @@ def test_each_group_is_told_its_own_reason():
     capped = replace(ROUTE, max_instances=1)
     jobs, misfit = group(idle=100, cpus=4), group(cpus=64)
     first, second = told(snapshot([jobs, misfit], routes={"spot": capped}))
-    assert (first.served, first.waiting, first.why_not_more) == (4, 96, "the cap of 1 machine is reached")
+    assert (first.served, first.waiting, first.why_not_more) == (
+        4,
+        96,
+        "the cap of 1 machine is reached (AnnexMaxInstances of route spot)",
+    )
     assert second.waiting == 1
     assert "it asks for 64 CPUs, the largest type, c5.4xlarge, has 16" in second.why_not_more
 
