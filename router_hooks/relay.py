@@ -84,14 +84,20 @@ def wake() -> None:
 
 
 def ask(verb: str, body: bytes) -> bytes:
-    """What the daemon answers, all within the deadline."""
+    """What the daemon answers, all within the deadline; where it wants the owner's keys first, it gets them."""
     deadline = seconds(os.environ.get("ANNEX_HOOK_DEADLINE", ""))
+    ends = os.times().elapsed + deadline  # counts from boot, as time.monotonic() does
     path = socket_path()
     payload = GREETING + verb.encode() + b"\n" + body
     if len(payload) > LARGEST_FRAME:
         raise NoAnswer(NOT_NOW.format("its job ad is larger than 8 MiB"))
     try:
-        header, _, text = exchange(path, payload, deadline).partition(b"\n")
+        header, _, text = exchange(path, payload, ends).partition(b"\n")
+        if header == GREETING + b"keys":
+            import owner_keys  # few are asked
+
+            exchange(path, GREETING + b"keys\n" + owner_keys.document(text, ends), ends)
+            header, _, text = exchange(path, payload, ends).partition(b"\n")
     except TimeoutError:
         raise NoAnswer(NOT_NOW.format(f"the annex service did not answer within {deadline:g} s"), path) from None
     except OSError as e:
@@ -103,11 +109,10 @@ def ask(verb: str, body: bytes) -> bytes:
     raise NoAnswer(UNUSABLE, f"it began with {header[:40]!r}")
 
 
-def exchange(path: str, payload: bytes, deadline: float) -> bytes:
+def exchange(path: str, payload: bytes, ends: float) -> bytes:
     """One frame there and one back."""
-    ends = os.times().elapsed + deadline  # counts from boot, as time.monotonic() does
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(deadline)
+        connection.settimeout(left(ends))
         connection.connect(path)
         connection.sendall(frame(payload))
         size = int.from_bytes(receive(connection, 4, ends), "big")
@@ -132,14 +137,18 @@ def seconds(text: str) -> float:
     return found if 0 < found <= LONGEST_DEADLINE_S else DEADLINE_S
 
 
+def left(ends: float) -> float:
+    found = ends - os.times().elapsed
+    if found <= 0:
+        raise TimeoutError
+    return found
+
+
 def receive(connection: socket.socket, size: int, ends: float) -> bytes:
     """Exactly *size* bytes."""
     parts = []
     while size:
-        left = ends - os.times().elapsed
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
+        connection.settimeout(left(ends))
         part = connection.recv(min(size, 1 << 20))
         if not part:
             raise ConnectionResetError("closed in the middle of an answer")

@@ -9,6 +9,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from annex_core.adapters.schemas import schema
 from annex_core.errors import BadRequest
+from annex_core.model.keys import Keys
 from annex_core.model.names import misnamed
 
 VERBS = ("create", "extend", "end", "freeze", "thaw", "remains")
@@ -33,6 +34,21 @@ def read(verb: str, body: bytes) -> dict[str, Any]:
     if found := best_match(_validator(verb).iter_errors(asked)):
         raise BadRequest(_sentence(found))
     return asked
+
+
+def read_keys(body: bytes) -> Keys | str:
+    """
+    What a `keys` request hands over: keys, or why they can't be had.
+
+    Raises:
+        BadRequest: It is nothing by the schema; the sentence says nothing of what it holds.
+    """
+    try:
+        asked = json.loads(body)
+        _validator("keys").validate(asked)
+    except (ValueError, ValidationError):
+        raise BadRequest("what was handed over is no keys by schemas/request.json") from None
+    return Keys(asked["access"], asked["secret"]) if "access" in asked else str(asked["missing"])
 
 
 def reserved() -> frozenset[str]:

@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
@@ -62,7 +62,7 @@ class Peer:
 @dataclass(frozen=True)
 class Call:
     verb: str
-    body: bytes
+    body: bytes = field(repr=False)
     peer: Peer
 
 
@@ -171,6 +171,8 @@ class Server:
     def _reply(self, call: Call) -> bytes:
         try:
             return wire.encode_ok(self._answer(call))
+        except wire.KeysWanted as wanted:
+            return wire.encode_keys_wanted(wanted)
         except AnnexError as e:
             log.info("%s asked by %s: %s", call.verb, call.peer.name or call.peer.uid, e)
             return wire.encode_refused(str(e))

@@ -19,6 +19,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 KNOBS: Mapping[str, str | None] = {
     "ANNEXD_INTERVAL": "60",
     "ANNEXD_CREDENTIALS": None,
+    "ANNEX_KEY_FILES": "~/.condor/publicKeyFile ~/.condor/privateKeyFile",
     "ANNEXD_JOURNAL": "$(SPOOL)/annexd/journal.db",
     "ANNEXD_SOCKET": "$(RUN)/annexd.sock",
     "ANNEXD_LOG": "$(LOG)/AnnexdLog",
@@ -79,6 +80,8 @@ class Settings:
     """ANNEXD_INTERVAL."""
     credentials: Path | None
     """ANNEXD_CREDENTIALS, an AWS shared credentials file; None: boto3's own chain."""
+    key_files: tuple[str, str]
+    """ANNEX_KEY_FILES: where users keep their access key and its secret, for routes with AnnexCredentials = owner."""
     administrators: frozenset[str]
     """ANNEX_ADMINISTRATORS: the users who see everybody's annexes, beside root and condor."""
     version: str | None
@@ -114,6 +117,7 @@ def settings(configuration: Mapping[str, str] = htcondor2.param) -> Settings:
         lock=journal.parent / "annexd.lock",
         interval=knobs.duration("ANNEXD_INTERVAL", "60"),
         credentials=credentials_path(configuration),
+        key_files=knobs.key_files("ANNEX_KEY_FILES"),
         administrators=knobs.words("ANNEX_ADMINISTRATORS") | {"root", "condor"},
         version=htcondor_version(configuration),
         default_route=knobs.text("ANNEX_DEFAULT_ROUTE", ""),
@@ -201,6 +205,13 @@ class _Knobs:
         if not found.is_absolute():
             raise Refused(f"{name} = {self.text(name, '')}: it takes an absolute path")
         return found
+
+    def key_files(self, name: str) -> tuple[str, str]:
+        text = self.text(name, KNOBS[name] or "")
+        match text.replace(",", " ").split():
+            case [access, secret] if all(each.startswith(("~/", "/")) for each in (access, secret)):
+                return access, secret
+        raise Refused(f"{name} = {text}: it takes two paths, each absolute or in ~/")
 
     def duration(self, name: str, default: str) -> timedelta:
         text = self.text(name, default)

@@ -7,6 +7,7 @@ newline, then the body.
     request   annex/1 VERB\n BODY
     answer    annex/1 ok\n BODY
               annex/1 refused\n TEXT     one sentence, UTF-8
+              annex/1 keys\n FILES       nothing was done: hand over the keys first, then ask again
 
 The hooks, which import nothing of ours, have their own few lines of this in router_hooks/relay.py.
 """
@@ -15,7 +16,7 @@ import socket
 import time
 from pathlib import Path
 
-from annex_core.errors import BadRequest, Refused, Unavailable
+from annex_core.errors import AnnexError, BadRequest, Refused, Unavailable
 
 LARGEST = 8 << 20
 """Bytes of a frame, header and body; a job ad with an attribute of 1 MB has room."""
@@ -35,6 +36,7 @@ VERBS = frozenset(
         "remains",
         "plan",
         "why",
+        "keys",
     }
 )
 
@@ -43,6 +45,19 @@ AGAIN = "; ask again in a minute"
 
 _LENGTH = 4
 _GREETING = b"annex/1 "
+
+
+class KeysWanted(AnnexError):  # noqa: N818 - it is an answer, and no failure
+    """
+    The daemon wants the asker's keys first.
+
+    Args:
+        files: Where they are, access key and secret; ~ stands for the asker's home.
+    """
+
+    def __init__(self, files: tuple[str, str]) -> None:
+        super().__init__("condor_annexd asks for your keys first")
+        self.files = files
 
 
 def encode_request(verb: str, body: bytes) -> bytes:
@@ -66,6 +81,10 @@ def encode_ok(body: bytes) -> bytes:
 def encode_refused(sentence: str) -> bytes:
     """One line of it, cut where a frame would be too small; a refusal always fits."""
     return _frame("refused", " ".join(sentence.split())[:2000].encode(errors="replace"))
+
+
+def encode_keys_wanted(wanted: KeysWanted) -> bytes:
+    return _frame("keys", "\n".join(wanted.files).encode())
 
 
 def size_of(head: bytes) -> int:
@@ -100,9 +119,13 @@ def decode_answer(payload: bytes) -> bytes:
 
     Raises:
         Refused: With the daemon's sentence.
+        KeysWanted: The daemon did nothing yet.
         BadRequest: It is no answer of this version.
     """
     word, body = _split(payload)
+    if word == "keys":
+        access, _, secret = body.decode(errors="replace").partition("\n")
+        raise KeysWanted((access, secret))
     if word == "refused":
         raise Refused(body.decode(errors="replace"))
     if word != "ok":
@@ -119,6 +142,7 @@ def ask(path: Path, verb: str, body: bytes, *, deadline_s: float) -> bytes:
 
     Raises:
         Refused: The daemon said no; str() is its sentence.
+        KeysWanted: It wants the asker's keys first.
         BadRequest: What was to be sent makes no frame.
         Unavailable: No daemon, no answer in time, or one that makes no sense.
     """

@@ -13,9 +13,10 @@ from annex_core.account.checks import Place
 from annex_core.account.components import REGION
 from annex_core.adapters.account import AccountRegion
 from annex_core.adapters.account_reaper import AccountReaper
-from annex_core.adapters.aws_credentials import Chain, Held, InstanceRole, SharedFile, Source, read_key_files
+from annex_core.adapters.aws_credentials import Chain, Held, InstanceRole, SharedFile, Source
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
+from annex_core.adapters.key_files import read_key_files
 from annex_core.adapters.settings import credentials_path
 from annex_core.adapters.stacks import CloudFormationStacks, stacks
 from annex_core.cli.typed import Parser

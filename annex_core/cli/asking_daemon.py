@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,33 @@ _PAUSE_S = 0.2
 def ask(verb: str, body: Mapping[str, Any]) -> Any:
     """
     The answer to one request, by schemas/request.json or schemas/status.json; a daemon that has just started is waited
-    for.
+    for, and keys that it wants first, it gets.
 
     Raises:
         AnnexError: The daemon refused, or there was no answer that makes sense.
     """
+    try:
+        return _ask(verb, body)
+    except wire.KeysWanted as wanted:
+        from annex_core.cli import handing_over  # few are asked
+
+        handing_over.hand_over(partial(_ask, "keys"), wanted.files)
+        return _ask(verb, body)
+
+
+def hand_over(files: tuple[str, str]) -> None:
+    """
+    The keys in the files that a command line names.
+
+    Raises:
+        AnnexError: They can't be read, others can read them, or the daemon did not take them.
+    """
+    from annex_core.cli import handing_over
+
+    handing_over.hand_these_over(partial(_ask, "keys"), files)
+
+
+def _ask(verb: str, body: Mapping[str, Any]) -> Any:
     path, request = socket_path(), json.dumps(body).encode()
     until = time.monotonic() + _FIRST_LOOK_S
     while True:

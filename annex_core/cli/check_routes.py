@@ -17,7 +17,7 @@ from annex_core.adapters.routes import RouteBook, configured
 from annex_core.adapters.settings import pool_name
 from annex_core.cli.asking_aws import Ground
 from annex_core.errors import AnnexError, NotPermitted, Refused
-from annex_core.model.place import SITE
+from annex_core.model.place import OWNER, SITE
 from annex_core.model.route import Route
 
 
@@ -41,7 +41,7 @@ def look_at(route: Route, ground: Ground, *, by_its_own: bool) -> Iterator[Findi
     if without_setup(route):
         yield from gives_up(route, ground.place)
     pool, aws = pool_name(), ground.aws
-    if by_its_own and route.credentials != SITE:
+    if by_its_own and route.credentials not in {SITE, OWNER}:
         aws = AwsRegion(route.region, endpoint=aws.endpoint, credentials=source(route.credentials, None))
     try:
         with aws_call("AnnexCredentials"):

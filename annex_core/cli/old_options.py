@@ -10,6 +10,7 @@ from typing import Any
 
 from annex_core.adapters.old_knobs import central_managers, old_knobs
 from annex_core.adapters.user_files import UserFiles
+from annex_core.cli.asking_daemon import hand_over
 from annex_core.errors import AnnexError, BadRequest
 from annex_core.legacy import annex, perl
 from annex_core.legacy.asked import Asked
@@ -52,6 +53,8 @@ def _carry_out(asked: Asked) -> int:
     from annex_core.cli import check_setup, create, setup, status, steering
 
     name: str = asked.body.get("name", "")
+    if asked.keys:
+        hand_over(asked.keys)
     match asked.verb:
         case "create":
             return create.place(asked.body, yes=asked.yes, wait=True)

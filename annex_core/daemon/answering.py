@@ -8,11 +8,16 @@ from typing import Any
 
 from annex_core.adapters.requests import VERBS, without_secrets
 from annex_core.adapters.server import Call, Peer
+from annex_core.adapters.wire import KeysWanted
 from annex_core.daemon.hearsay import Hearsay
+from annex_core.daemon.key_desk import KeyDesk
 from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import jobad
 from annex_core.model.audit import Origin, Record, Who
 from annex_core.model.names import AnnexKey, misnamed
+
+_ASKED_FIRST = frozenset({"translate", "status", *VERBS})
+"""Who says so has their keys asked for before anything else, where something of theirs needs them."""
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ class Answers:
             administrator asks.
         foresee: Answers what changes nothing (plan, why): the verb, its body, who asks; its answer.
         command: Carries out what somebody asks by hand: the verb, its body, who asks; its answer.
+        keys: Asks users for their own, and takes them.
         administrators: User names that see everybody's annexes.
         wake: Called when a hook has spoken: a cycle begins within a second.
         audit: Keeps who asked for what, and what came of it.
@@ -38,6 +44,7 @@ class Answers:
         status: Callable[[str | None, bool], dict[str, Any]],
         command: Callable[[str, bytes, Peer], dict[str, Any]],
         foresee: Callable[[str, bytes, Peer], dict[str, Any]],
+        keys: KeyDesk,
         administrators: Container[str],
         wake: Callable[[], None],
         audit: Callable[[Record], None],
@@ -48,13 +55,18 @@ class Answers:
         self._status = status
         self._command = command
         self._foresee = foresee
+        self._keys = keys
         self._administrators = administrators
         self._wake = wake
         self._audit = audit
         self._clock = clock
 
     def __call__(self, call: Call) -> bytes:
+        if call.verb in _ASKED_FIRST and call.peer.name:
+            self._keys.first(call.peer.name)
         match call.verb:
+            case "keys":
+                return self._recorded(call, Origin.COMMAND, lambda: self._keys.answer(call))
             case "translate":
                 return self._recorded(call, Origin.HOOK, lambda: self._translate(call))
             case "wake":
@@ -78,6 +90,9 @@ class Answers:
         try:
             answered = answer()
             outcome = "ok"
+        except KeysWanted:
+            outcome = "asked for keys"
+            raise
         except AnnexError as error:
             outcome = str(error)
             raise
@@ -101,6 +116,7 @@ class Answers:
         if wrong := misnamed(name):
             raise BadRequest(wrong)
         key = AnnexKey(owner, name)
+        self._keys.need(owner, asked.route)
         if asked.route:
             self._hearsay.hear(key, asked.route, self._clock())
         self._wake()
@@ -123,6 +139,8 @@ class Answers:
 
 def _about(call: Call) -> tuple[str | None, str | None]:
     """The annex that is spoken of, as owner/name, and what a command asked for; as far as it can be read."""
+    if call.verb == "keys":
+        return None, None  # whatever stands there may be one
     try:
         if call.verb == "translate":
             job = jobad.split_translate(call.body).job

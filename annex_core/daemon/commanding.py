@@ -20,6 +20,7 @@ from annex_core.adapters.requests import read, reserved
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
 from annex_core.daemon.inquiry import NO_ANSWER_YET
+from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, JournalBroken, Refused
@@ -90,6 +91,7 @@ class Commands:
         journal: Journal,
         orders: OrderBook,
         remains: Remains,
+        keys: KeyDesk,
         administrators: Container[str],
         default_route: str,
         wake: Callable[[], None],
@@ -102,6 +104,7 @@ class Commands:
         self._journal = journal
         self._orders = orders
         self._remains = remains
+        self._keys = keys
         self._administrators = administrators
         self._default_route = default_route
         self._wake = wake
@@ -184,8 +187,9 @@ class Commands:
         lives = snapshot.annexes.get(key)
         route = self._route(asked, snapshot, lives)
         _check_rights(asked, asker, route)
-        if route.place not in snapshot.regions and self._unheard(route.place):
-            raise Refused(f"AWS has not answered in {route.region} yet{AGAIN}")
+        route = self._by_its_owner(route, key, asker)
+        if route.place not in snapshot.regions and (route.place.owner or self._unheard(route.place)):
+            raise Refused(f"AWS has not answered in {route.place} yet{AGAIN}")
         if closed := closed_to(key, route):
             raise Refused(closed)
         asked, notes = completed(asked, route)
@@ -258,6 +262,24 @@ class Commands:
         if name not in fitting:
             raise Refused(f"route {name} is in {snapshot.routes[name].region}, not in {asked['region']}")
         return snapshot.routes[name]
+
+    def _by_its_owner(self, route: Route, key: AnnexKey, asker: Asker) -> Route:
+        """
+        The route as it is for a user, whose own keys it may go by.
+
+        Raises:
+            KeysWanted: That user asks, and they are not here.
+            Refused: There are none, or AWS does not take them.
+        """
+        if not route.by_owner or closed_to(key, route):
+            return route
+        if key.shared:
+            raise Refused(f"route {route.name} goes by its users' own keys, and an annex for anybody's jobs has none")
+        if key.owner == asker.name:
+            self._keys.need(key.owner, route.name)
+        if why := self._keys.lacking(key.owner):
+            raise Refused(f"route {route.name} goes by its users' own keys: {why}")
+        return route.of(key.owner)
 
     def _longer(
         self, lives: Annex, asked: Mapping[str, Any], snapshot: Snapshot, now: datetime, warnings: list[str]

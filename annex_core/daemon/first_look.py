@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,15 +48,18 @@ class FirstLook:
         self._lock = threading.Lock()
         self._looks: dict[str, Look] = {}
 
-    def due(self, routes: Mapping[str, Route]) -> list[Route]:
+    def due(self, routes: Iterable[Route]) -> list[Route]:
         """Those that are new, were changed, or could not launch when they were looked at last."""
         now = self._clock()
+        named = {route.label: route for route in routes}
         with self._lock:
-            self._looks = {name: look for name, look in self._looks.items() if routes.get(name) == look.route}
+            self._looks = {label: look for label, look in self._looks.items() if named.get(label) == look.route}
             return [
                 route
-                for name, route in routes.items()
-                if (look := self._looks.get(name)) is None or look.failed or (look.obstacle and now - look.at >= _AGAIN)
+                for label, route in named.items()
+                if (look := self._looks.get(label)) is None
+                or look.failed
+                or (look.obstacle and now - look.at >= _AGAIN)
             ]
 
     def look(self, route: Route) -> None:
@@ -73,29 +76,29 @@ class FirstLook:
             log.info("route %s: %s", route.name, error)
             failed = True
         with self._lock:
-            before = self._looks.get(route.name)
-            self._looks[route.name] = Look(route, self._clock(), findings, failed)
+            before = self._looks.get(route.label)
+            self._looks[route.label] = Look(route, self._clock(), findings, failed)
         _report(findings, () if before is None else before.findings)
         if before is None:
             self._wake()
 
     def under_way(self, routes: Iterable[Route]) -> frozenset[str]:
-        """The names of those that nothing is known of yet."""
+        """The labels of those that nothing is known of yet."""
         with self._lock:
-            return frozenset(route.name for route in routes if route.name not in self._looks)
+            return frozenset(route.label for route in routes if route.label not in self._looks)
 
     def unready(self, routes: Iterable[Route]) -> dict[str, str]:
-        """Why nothing may be launched by a route, by its name."""
+        """Why nothing may be launched by a route, by its label."""
         with self._lock:
-            looks = {route.name: self._looks.get(route.name) for route in routes}
+            looks = [(route, self._looks.get(route.label)) for route in routes]
         reasons = {}
-        for name, look in looks.items():
+        for route, look in looks:
             if look is None:
-                reasons[name] = f"route {name} is looked at before its first launch"
+                reasons[route.label] = f"route {route.name} is looked at before its first launch"
             elif found := look.obstacle:
-                reasons[name] = (
-                    f"route {name} can't launch ({clause(found.says)}); an administrator has to run condor_annex"
-                    " check-setup"
+                who = route.place.owner or "an administrator"
+                reasons[route.label] = (
+                    f"route {route.name} can't launch ({clause(found.says)}); {who} has to run condor_annex check-setup"
                 )
         return reasons
 

@@ -105,7 +105,7 @@ def _route(key: AnnexKey, asked: Mapping[str, Any], snapshot: Snapshot) -> Route
     if name not in snapshot.routes:
         have = ", ".join(sorted(snapshot.routes)) or "none"
         raise Refused(f"condor_annexd has no route {name}; it has: {have}")
-    return snapshot.routes[name]
+    return snapshot.routes[name].of(key.owner)
 
 
 def _foreseen(found: Prospect, matcher: Matcher, jobs: Mapping[int, int], *, lives: bool) -> dict[str, Any]:

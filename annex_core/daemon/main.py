@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ import htcondor2
 
 from annex_core.adapters import log as condor_log
 from annex_core.adapters.audit import AuditLog
-from annex_core.adapters.aws_credentials import source
+from annex_core.adapters.aws_credentials import Held, source
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.catalogue import Catalogue
@@ -44,6 +45,8 @@ from annex_core.daemon.commanding import Commands
 from annex_core.daemon.foresight import Foresight
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
+from annex_core.daemon.key_desk import KeyDesk
+from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
@@ -73,6 +76,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for inherited in ("CONDOR_INHERIT", "CONDOR_PRIVATE_INHERIT"):
         os.environ.pop(inherited, None)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold users' keys
     try:
         chosen = settings()
     except AnnexError as error:
@@ -126,6 +130,7 @@ class Daemon:
         orders = OrderBook(journal)
         ledger = Ledger(journal, self._at_most)
         hearsay = Hearsay()
+        self._keyring = KeyRing()
         self._history = History(chosen.journal.with_name("runtimes.json"))
         queue = ScheddQueue(self._history.expected if chosen.learn_run_times else None)
         regions = Regions(self._region)
@@ -141,6 +146,7 @@ class Daemon:
                 journal=journal,
                 orders=orders,
                 hearsay=hearsay,
+                keyring=self._keyring,
                 prices=self._prices,
                 pool=chosen.pool,
                 access_point=chosen.access_point,
@@ -171,10 +177,18 @@ class Daemon:
             clock=clock,
             wake=self._bell.ring,
         )
+        desk = KeyDesk(
+            self._keyring,
+            chosen.key_files,
+            lambda: self._recipes.routes,
+            clock=clock,
+            wake=self._bell.ring_at_once,
+        )
         commands = Commands(
             standing=lambda: self._provisioner.standing,
             journal=journal,
             orders=orders,
+            keys=desk,
             remains=Remains(
                 regions=regions, hands=Hands(), pool=chosen.pool, access_point=chosen.access_point, clock=clock
             ),
@@ -196,6 +210,7 @@ class Daemon:
                 domain=chosen.domain,
                 administrators=chosen.administrators,
             ),
+            keys=desk,
             administrators=chosen.administrators,
             wake=self._bell.ring,
             audit=self._audit.write,
@@ -280,7 +295,9 @@ class Daemon:
         aws = AwsRegion(
             place.region,
             endpoint=place.endpoint,
-            credentials=source(place.credentials, self._chosen.credentials),
+            credentials=Held(partial(self._keyring.keys, place.owner))
+            if place.owner
+            else source(place.credentials, self._chosen.credentials),
             told=self._audit.told,
         )
         with aws_call("AnnexCredentials"):

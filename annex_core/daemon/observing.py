@@ -1,7 +1,7 @@
 """Take a snapshot: ask the pool and AWS, and mark what did not answer as not known."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,11 +16,13 @@ from annex_core.connectivity.advice import obstacle
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import NO_ANSWER_YET, Inquiry, Kept
+from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.losses import Losses
 from annex_core.daemon.regions import Regions
 from annex_core.daemon.setbacks import KEPT, note
-from annex_core.errors import AnnexError
+from annex_core.errors import AnnexError, NotPermitted
 from annex_core.model.annex import Annex, Launch
+from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.place import Place
 from annex_core.model.route import Route
@@ -87,6 +89,7 @@ class Observer:
         journal: Journal,
         orders: OrderBook,
         hearsay: Hearsay,
+        keyring: KeyRing,
         prices: Callable[[str, Iterable[str]], Mapping[str, Decimal]],
         pool: str,
         access_point: str,
@@ -103,6 +106,7 @@ class Observer:
         self._setbacks = SetbackBook(journal)
         self._hearsay = hearsay
         self._losses = Losses(journal)
+        self._keyring = keyring
         self._prices = prices
         self._pool = pool
         self._access_point = access_point
@@ -118,6 +122,8 @@ class Observer:
         self._probing = Inquiry[str](patience=patience, good_for=_FRESH, late=late)
         self._barred = Kept[str](lambda why: _BARRED_STAYS if why else _WAY_STAYS)
         """Why the collector can't be reached from a region; empty where it can, or nobody there can be asked."""
+        self.used: Sequence[Route] = ()
+        """The routes that AWS can be asked by, as they are for each user where they go by users' keys."""
         self.silent: Mapping[str, str] = {}
         """What did not answer for the last snapshot, and why."""
         self.unseen: frozenset[str] = frozenset()
@@ -135,12 +141,15 @@ class Observer:
             under_way: Subjects of what is being done, and the place of each.
         """
         silent: dict[str, str] = {}
+        forbidden: set[str] = set()
 
         def ask(what: str, question: Callable[[], T]) -> T | None:
             try:
                 return question()
             except AnnexError as error:
                 silent[what] = str(error)
+                if isinstance(error, NotPermitted):
+                    forbidden.add(what)
             except Exception as error:
                 log.exception("%s", what)
                 silent[what] = f"its answer can't be read ({type(error).__name__}); condor_annexd's log says more"
@@ -157,24 +166,26 @@ class Observer:
             return {what: answer for what, answer in found.items() if answer is not None}
 
         annexes = self._journal.annexes()
-        clashes = self._regions.follow(routes.values(), annexes)
         # Slots, then all jobs, then those that wait: one that starts in between is served, not one machine more to buy.
         slots = ask("slots", self._slots.slots)
         self._slots_since = None if slots is None else self._slots_since or now
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
-        places = self._regions.places()
+        used = self._bound(routes, annexes, demand or (), now)
+        clashes = self._regions.follow(used, annexes)
+        here = self._regions.places()
+        places = [place for place in here if not place.owner or not self._keyring.empty(place.owner)]
+        self.used = [route for route in used if route.place in places]
         ordered = {place: self._ordered(annexes, place) for place in places}
         listed = ask_all(
             self._listings,
-            {place: partial(self._ask, place, routes.values(), ordered[place], now, under_way) for place in places},
+            {place: partial(self._ask, place, used, ordered[place], now, under_way) for place in places},
             meanwhile=NO_ANSWER_YET,
         )
         listings = {place: listed[place] for place in places if place in listed}
-        here = [route for route in routes.values() if route.place in places]
-        unread = self._signs.stale([route.place for route in here if route.reaper], now)
+        unread = self._signs.stale([route.place for route in self.used if route.reaper], now)
         read = ask_all(self._reading, {f"signs in {place}": partial(self._read, place, now) for place in unread})
-        unasked = self._barred.stale([route.place for route in here if route.reaper and route.probe], now)
+        unasked = self._barred.stale([route.place for route in self.used if route.reaper and route.probe], now)
         asked = ask_all(self._probing, {f"the function in {place}": partial(self._probe, place) for place in unasked})
         for place in places:
             if (what := f"signs in {place}") in read:
@@ -182,7 +193,11 @@ class Observer:
             if (what := f"the function in {place}") in asked:
                 self._barred.keep(place, asked[what], now)
         self.unseen = frozenset().union(*(listing.under_way for listing in listings.values()))
+        for place in places:
+            if place.owner and (place in listings or place in forbidden):
+                self._keyring.answered(place.owner, silent.get(place))
         frozen = {place: f"AWS does not answer in {place}: {silent[place]}" for place in places if place in silent}
+        frozen |= {place: why for place in here if place.owner and (why := self._keyring.lacking(place.owner))}
         views = once({place: listing.view for place, listing in listings.items()}, annexes)
         for place, view in views.items():
             why = self._strange(place, view, listings[place].asked)
@@ -234,6 +249,21 @@ class Observer:
         self._obstacles = {token: why for token, why in self._obstacles.items() if why and token in wanted}
         self._report(silent)
         return replace(snapshot, obstacles=dict(self._obstacles), lost=self._journal.lost(living))
+
+    def _bound(
+        self, routes: Mapping[str, Route], annexes: Iterable[Annex], demand: Iterable[JobGroup], now: datetime
+    ) -> list[Route]:
+        """The routes; those by their owners' keys once for each user who needs them, as they are for that user."""
+        by_owner = {name for name, route in routes.items() if route.by_owner}
+        needed = {annex.place.owner for annex in annexes if annex.place.owner}
+        needed |= {group.key.owner for group in demand if group.route in by_owner}
+        self._keyring.need(needed, now)
+        users = sorted(self._keyring.owners())
+        return [
+            bound
+            for route in routes.values()
+            for bound in ([route.of(user) for user in users if route.open_to(user)] if route.by_owner else [route])
+        ]
 
     def _ask(
         self, place: Place, routes: Iterable[Route], ordered: Iterable[str], now: datetime, under_way: Mapping[str, str]

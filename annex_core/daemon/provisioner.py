@@ -135,7 +135,7 @@ class Provisioner:
         snapshot = self._observer.snapshot(now, recipes.routes, recipes.refused, self._under_way())
         # What was under way when AWS was asked may have ended since, unseen by the answer: leave that alone.
         unseen = self._observer.unseen
-        self._look_ahead(recipes)
+        self._look_ahead()
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
             task = partial(self._send_again, launch, document, snapshot)
@@ -144,7 +144,7 @@ class Provisioner:
             snapshot = replace(snapshot, launches=self._journal.launches(snapshot.annexes.values()))
         with self._lock:
             failed = dict(self._failures)
-        routes = recipes.routes.values()
+        routes = self._observer.used
         snapshot = replace(
             snapshot,
             failures=failed,
@@ -187,9 +187,9 @@ class Provisioner:
         outlook = standing.plan.outlooks.get(key) if standing else None
         return outlook.sentence if outlook else None
 
-    def _look_ahead(self, recipes: Recipes) -> None:
-        for route in self._first_look.due(recipes.routes):
-            self._start(f"route {route.name}", route.place, Errand.LAUNCH, partial(self._first_look.look, route))
+    def _look_ahead(self) -> None:
+        for route in self._first_look.due(self._observer.used):
+            self._start(f"route {route.label}", route.place, Errand.LAUNCH, partial(self._first_look.look, route))
 
     def _under_way(self) -> Mapping[str, str]:
         """Subjects of what is being done, and the place of each."""

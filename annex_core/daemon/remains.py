@@ -44,7 +44,10 @@ class Remains:
         now = self._clock()
         at, answers = self._asked.get(key, (now - 2 * _GOOD_FOR, {}))
         if now - at > _GOOD_FOR:
-            at, answers = self._asked[key] = now, {place: self._ask(place, key) for place in self._regions.places()}
+            at, answers = self._asked[key] = (
+                now,
+                {place: self._ask(place, key) for place in self._regions.places() if place.owner in {None, key.owner}},
+            )
         if not all(answer.done() for answer in answers.values()):
             return {"as_of": None, "living": living, "left": []}
         del self._asked[key]

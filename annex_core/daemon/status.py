@@ -19,6 +19,7 @@ from annex_core.model.signs import FREEZE
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState
 from annex_core.model.tags import stamp
+from annex_core.model.wording import clause
 from annex_core.planner.caps import spent
 from annex_core.planner.holdings import Holding, holding, hourly
 from annex_core.planner.sharing import jobs_of
@@ -152,6 +153,8 @@ def _frozen(key: AnnexKey, project: str, snapshot: Snapshot) -> str | None:
             return f"{each} was {'ended' if each.after_end else 'frozen'} by {each.by}"
     its = {tags.PROJECT: project, tags.OWNER: key.owner, tags.NAME: key.name, tags.POOL: snapshot.pool}
     for place, signs in sorted(snapshot.signs.items()):
+        if place.owner not in {None, key.owner}:
+            continue
         for freeze in signs.freezes:
             if freeze.covers(its):
                 return f"{freeze} is frozen in {place}, by {FREEZE}"
@@ -196,11 +199,16 @@ def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
         return f"{wrong} Its jobs can't run; remove them."
     if snapshot.demand is None:
         return f"Annex {key.name}: the schedd does not answer."
-    if jobs_of(key, snapshot).idle:
-        if key.shared:
-            return f"Annex {key.name} is for anybody's jobs; it grows by command alone."
-        return f"Annex {key.name}: its idle jobs ask for no machine yet."
-    return f"Annex {key.name}: no job waits."
+    idle = jobs_of(key, snapshot).idle
+    if idle and key.shared:
+        sentence = f"Annex {key.name} is for anybody's jobs; it grows by command alone."
+    else:
+        sentence = f"Annex {key.name}: {'its idle jobs ask for no machine yet' if idle else 'no job waits'}."
+    annex = snapshot.annexes.get(key)
+    if annex and annex.place.owner and annex.place in snapshot.frozen:
+        why = clause(snapshot.frozen[annex.place])
+        sentence += f" Nobody can look at its machines: {why}. Its lease stays as it is."
+    return sentence
 
 
 def _fleets(launches: list[Launch], view: RegionView, held: Holding) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from annex_core.errors import BadRequest
@@ -22,6 +23,7 @@ _USER_DATA = ("aws-user-data", "user-data")
 _USER_DATA_FILE = ("aws-user-data-file", "user-data-file")
 _DEFAULT = ("aws-default-user-data", "default-user-data")
 _DEFAULT_FILE = ("aws-default-user-data-file", "default-user-data-file")
+_BOTH = "-aws-access-key-file and -aws-secret-key-file: say both, once"
 _FLEET_FILE = ("aws-spot-fleet-config-file", "sfr-config-file")
 _SPOT = ("aws-spot-fleet", "sfr")
 _ON_DEMAND = ("aws-on-demand", "odi")
@@ -56,12 +58,10 @@ def asked(reading: Reading, knobs: Knobs, files: Files) -> Asked:
         return Asked("help")
     if reading.has("setup", "check-setup"):
         return _account(reading, knobs, yes)
-    for key in _KEYS:
-        if reading.has(key):
-            raise BadRequest(
-                f"-{key}: condor_annexd signs with the AnnexCredentials of the route, and not yet with a user's"
-                " own keys"
-            )
+    return replace(_of_annexes(reading, knobs, files, yes=yes, debug=debug), keys=_key_files(reading))
+
+
+def _of_annexes(reading: Reading, knobs: Knobs, files: Files, *, yes: bool, debug: bool) -> Asked:
     name = reading.value("annex-name")
     if reading.command or reading.has("status"):
         return _looking(reading, name)
@@ -236,7 +236,7 @@ def _extend(reading: Reading, name: str, *, debug: bool) -> Asked:
         raise BadRequest("for a new annex say -count or -slots, for another lease of one that lives -duration")
     fitting = {"annex-name", "duration", "lease-duration", "yes", "debug", "aws-region"}
     for option in reading.options.values():
-        if option.name not in fitting and option.name not in _URLS:
+        if option.name not in {*fitting, *_URLS, *_KEYS}:
             raise BadRequest(f"{option}: it goes with a new annex; say -count or -slots, too")
     return Asked("extend", {"name": name, "lifetime_s": lease}, debug=debug)
 
@@ -246,7 +246,7 @@ def _looking(reading: Reading, name: str | None) -> Asked:
         raise BadRequest(f"{reading.bare[0]}: not an option")
     fitting = {"annex-name", "status", "classads", "aws-region", "debug", "yes"}
     for option in reading.options.values():
-        if option.name not in fitting and option.name not in _URLS:
+        if option.name not in {*fitting, *_URLS, *_KEYS}:
             raise BadRequest(f"{option}: it goes with a new annex")
     if name and (wrong := misnamed(name)):
         raise BadRequest(wrong)
@@ -271,12 +271,10 @@ def _account(reading: Reading, knobs: Knobs, yes: bool) -> Asked:
         where = where or _region_of("-setup's CloudFormation URL", behind[2])
     if behind:
         keys = (behind[0], behind[1])
-    access = reading.value(*_KEYS[:2], *_KEYS[4:6])
-    secret = reading.value(*_KEYS[2:4], *_KEYS[6:])
-    if access or secret:
-        if not (access and secret) or keys:
-            raise BadRequest("-aws-access-key-file and -aws-secret-key-file: say both, once")
-        keys = (access, secret)
+    if named := _key_files(reading):
+        if keys:
+            raise BadRequest(_BOTH)
+        keys = named
     if keys is None:
         found = [knobs.get(f"ANNEX_DEFAULT_{which}_KEY_FILE", where) for which in ("ACCESS", "SECRET")]
         if found[0] and found[1]:
@@ -291,6 +289,16 @@ def _account(reading: Reading, knobs: Knobs, yes: bool) -> Asked:
     if reading.bare:
         raise BadRequest(f"{reading.bare[0]}: not an option")
     return Asked(verb, body, yes=yes)
+
+
+def _key_files(reading: Reading) -> tuple[str, str] | None:
+    access = reading.value(*_KEYS[:2], *_KEYS[4:6])
+    secret = reading.value(*_KEYS[2:4], *_KEYS[6:])
+    if not access and not secret:
+        return None
+    if not (access and secret):
+        raise BadRequest(_BOTH)
+    return access, secret
 
 
 def _config_names(reading: Reading) -> bool:

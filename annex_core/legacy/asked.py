@@ -17,6 +17,8 @@ class Asked:
     """What an option means now that it did not mean then, a sentence each; to be shown before anything is asked."""
     yes: bool = False
     debug: bool = False
+    keys: tuple[str, str] | None = None
+    """The files with the user's own access key and its secret, for a route that goes by them."""
     words: tuple[str, ...] = ()
     """Further words of the verb's own command line."""
 

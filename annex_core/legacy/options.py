@@ -38,8 +38,8 @@ class Option:
 
 
 _KEYS = (
-    "In a create, an extension or a status, refused: condor_annexd signs with the AnnexCredentials of the route,"
-    " and not yet with a user's own keys. For -setup and -check-setup: the key file they sign with."
+    "For a route with AnnexCredentials = owner: the key file that condor_annexd gets the user's own keys from, instead"
+    " of the one in ~/.condor; no other route takes it. For -setup and -check-setup: the key file they sign with."
 )
 _REAPER = "Refused: the account's one reaper ends every lease; leave it out."
 _URL = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 SITE = "site"
 """The daemon's own credentials."""
+OWNER = "owner"
+"""Those of each annex's owner: their key files. Of one owner they are `owner alice`."""
 
 _AT, _BY = " at ", " by "
 
@@ -38,6 +40,12 @@ class Place(str):
     def credentials(self) -> str:
         """As AnnexCredentials names them."""
         return self._reached[1] or SITE
+
+    @property
+    def owner(self) -> str | None:
+        """Whose own keys reach it; None where it is reached by the site's."""
+        kind, _, owner = self.credentials.partition(" ")
+        return owner if kind == OWNER else None
 
     @property
     def _reached(self) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from annex_core.model.place import SITE, Place
+from annex_core.model.place import OWNER, SITE, Place
 
 EVERYBODY = "*"
 
@@ -52,7 +52,7 @@ class Route:
     endpoint: str | None = None
     """Another endpoint than AWS's own, such as the local cloud's."""
     credentials: str = SITE
-    """Who signs: SITE, `instance-role` or `profile NAME`."""
+    """Who signs: SITE, `instance-role`, `profile NAME`, or OWNER: each annex's own owner."""
     market: Market = Market.SPOT
     fallback_after: timedelta = timedelta(minutes=10)
     """For so long AWS must have had no Spot machine of any type, before on-demand ones are bought in their place."""
@@ -108,6 +108,23 @@ class Route:
     """Where fleet_config brings none."""
     fleet_config: Mapping[str, Any] | None = None
     """A Spot Fleet request configuration as AWS's console exports it."""
+
+    @property
+    def by_owner(self) -> bool:
+        """Each user's machines are in an account of their own: only of() says where."""
+        return self.credentials == OWNER
+
+    def of(self, owner: str) -> "Route":
+        """The route as it is for a user's annexes."""
+        return replace(self, credentials=f"{OWNER} {owner}") if self.by_owner else self
+
+    def open_to(self, owner: str) -> bool:
+        return bool({EVERYBODY, owner} & {*self.owners})
+
+    @property
+    def label(self) -> str:
+        """Its name, and for whom it is where it was made for one by of()."""
+        return f"{self.name} for {self.place.owner}" if self.place.owner else self.name
 
     @property
     def place(self) -> Place:

@@ -83,7 +83,7 @@ class Snapshot:
     frozen: Mapping[Place, str] = field(default_factory=dict)
     """Why nothing may be launched in a place now, by place."""
     unready: Mapping[str, str] = field(default_factory=dict)
-    """Why nothing may be launched by a route yet, by its name."""
+    """Why nothing may be launched by a route yet, by its label."""
     unseen_routes: AbstractSet[str] = frozenset()
     """Of those the ones whose first look is under way, and takes seconds."""
     failures: Mapping[str, Failure] = field(default_factory=dict)

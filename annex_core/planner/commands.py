@@ -68,7 +68,7 @@ def quote(annex: Annex, order: Order, snapshot: Snapshot) -> Quote:
         annex: Living, or as it would begin.
         snapshot: With the orders, launches and freezes that the journal has by now.
     """
-    route = overridden(snapshot.routes[annex.route], annex.overrides)
+    route = overridden(snapshot.routes[annex.route], annex.overrides).of(annex.key.owner)
     lives = annex.key in snapshot.annexes
     held = holding(annex.key, annex, snapshot, volume_gib=route.volume_gib) if lives else Holding()
     imagined = replace(
@@ -191,7 +191,7 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
         )
     if annex.route not in snapshot.routes:
         raise Refused(f"route {annex.route}, by which annex {name} was made, is not in force; ask its administrator")
-    route = overridden(snapshot.routes[annex.route], annex.overrides)
+    route = overridden(snapshot.routes[annex.route], annex.overrides).of(annex.key.owner)
     _within(until, route, now)
     bound = annex.ends_at_latest if until <= annex.ends_at_latest else now + route.max_lifetime
     longer = replace(annex, lease_ends=until, ends_at_latest=bound)

@@ -9,7 +9,7 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import Frozen
 from annex_core.model.plan import LaunchFleet, Outlook
-from annex_core.model.route import EVERYBODY, FleetApi, Market, Route
+from annex_core.model.route import FleetApi, Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import queued_limits
@@ -175,8 +175,8 @@ def _hold(
             )
     if annex.place not in snapshot.regions:
         return f"AWS does not answer in {annex.place}"
-    if route.name in snapshot.unready:
-        return snapshot.unready[route.name]
+    if route.label in snapshot.unready:
+        return snapshot.unready[route.label]
     if snapshot.slots is None:
         return "the annex collector does not answer"
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
@@ -225,7 +225,7 @@ def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:
 
 def closed_to(key: AnnexKey, route: Route) -> str | None:
     """Why the owner of an annex may not use a route; None where they may."""
-    if {EVERYBODY, key.owner} & {*route.owners}:
+    if route.open_to(key.owner):
         return None
     if key.shared:
         return (

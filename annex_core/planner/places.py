@@ -16,8 +16,10 @@ def once(views: Mapping[Place, RegionView], annexes: Iterable[Annex]) -> dict[Pl
     The views, with what several of them show left in the place of its annex, else in the first one that shows it.
 
     Two profiles of one account show the same machines. Counted twice they would stand against each other's growth, and
-    be ended twice.
+    be ended twice. And what carries another's name in the account of a user's own keys is that user's word alone: it is
+    left out, for it would stand against the other's annexes.
     """
+    views = {place: _its_owner_s(view, place.owner) if place.owner else view for place, view in views.items()}
     own = {annex.key: annex.place for annex in annexes}
     kept: dict[str, Place] = {}
     for place, view in sorted(views.items()):
@@ -33,6 +35,14 @@ def once(views: Mapping[Place, RegionView], annexes: Iterable[Annex]) -> dict[Pl
         )
         for place, view in views.items()
     }
+
+
+def _its_owner_s(view: RegionView, owner: str) -> RegionView:
+    return replace(
+        view,
+        instances=[each for each in view.instances if each.tags.get(tags.OWNER) == owner],
+        fleets=[each for each in view.fleets if each.tags.get(tags.OWNER) == owner],
+    )
 
 
 def _own(thing: Instance | Fleet, own: Mapping[AnnexKey, Place]) -> Place | None:

@@ -91,7 +91,7 @@ def _decide(
     if annex is None and (shared := shared_with(key, snapshot)):
         sentence = f"Annex {key.name} is for anybody's jobs: {machines(shared)}. Jobs wait: it grows by command alone."
         return [], _unplanned(sentence, groups, "it is for anybody's jobs, and grows by command alone")
-    chosen = _route(annex, groups, snapshot)
+    chosen = _route(key, annex, groups, snapshot)
     if isinstance(chosen, str):
         outlook = _unplanned(f"Annex {key.name}: {clause(chosen)}.", groups, chosen)
         held = _held(annex, snapshot, _VOLUME_GIB)
@@ -136,14 +136,14 @@ def _held(annex: Annex | None, snapshot: Snapshot, volume_gib: int) -> Holding:
     return holding(annex.key, annex, snapshot, volume_gib=volume_gib) if annex else Holding()
 
 
-def _route(annex: Annex | None, groups: Sequence[JobGroup], snapshot: Snapshot) -> Route | str:
+def _route(key: AnnexKey, annex: Annex | None, groups: Sequence[JobGroup], snapshot: Snapshot) -> Route | str:
     """The annex's own route, or the one its first jobs passed; else why there is none."""
     names = [annex.route] if annex else sorted({group.route for group in groups if group.route})
     if not names:
         return "waiting for the job router to take the job"
     name = names[0]
     if name in snapshot.routes:
-        return overridden(snapshot.routes[name], annex.overrides if annex else {})
+        return overridden(snapshot.routes[name], annex.overrides if annex else {}).of(key.owner)
     if name in snapshot.refused_routes:
         return f"route {name} can't be used ({clause(snapshot.refused_routes[name])}); ask the pool's administrator"
     return f"route {name} is not in the configuration any more; ask the pool's administrator"

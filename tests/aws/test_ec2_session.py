@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from types_boto3_s3 import S3Client
 
-from annex_core.adapters.aws_credentials import source
+from annex_core.adapters.aws_credentials import Held, source
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
+from annex_core.daemon.keyring import KeyRing
 from annex_core.errors import NotPermitted
+from annex_core.model.keys import Keys
 
 
 @pytest.fixture
@@ -89,6 +91,23 @@ def physics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("named", "expected"), [("site", "AKIAOFTHEFILE"), ("profile physics", "AKIAOFPHYSICS")])
 def test_a_route_s_credentials_sign_and_no_others(credentials: str, named: str, expected: str) -> None:
     assert signer(AwsRegion("us-east-2", credentials=source(named, Path(credentials))).s3()) == expected
+
+
+@pytest.mark.usefixtures("physics")
+def test_keys_in_memory_sign_and_others_take_their_place_at_the_next_call() -> None:
+    held = [Keys("AKIAOFALICE", "hush")]
+    region = AwsRegion("us-east-2", credentials=Held(lambda: held[-1]))
+    assert signer(region.s3()) == "AKIAOFALICE"
+    held.append(Keys("AKIARENEWED", "hush"))
+    assert signer(region.s3()) == "AKIARENEWED"
+
+
+@pytest.mark.usefixtures("physics")
+def test_without_keys_in_memory_nothing_else_signs() -> None:
+    ring = KeyRing()
+    region = AwsRegion("us-east-2", credentials=Held(lambda: ring.keys("alice")))
+    with pytest.raises(NotPermitted, match="alice's keys are not here"), aws_call("PutObject"):
+        signer(region.s3())
 
 
 @pytest.mark.usefixtures("physics")

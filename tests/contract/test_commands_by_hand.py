@@ -21,6 +21,7 @@ from annex_core.errors import Unavailable
 from annex_core.model.annex import LaunchState, Obstacle
 from annex_core.model.plan import LaunchFleet
 from annex_core.planner.plan import plan
+from tests.unit.fakes import key_desk
 from tests.unit.fleet_files import with_specification
 from tests.unit.test_commands import Desk
 from tests.unit.world import ALICE, DOMAIN, NOW, annex, instance, snapshot
@@ -49,6 +50,7 @@ class Daemon(Desk):
                 foresee=Foresight(
                     standing=self.commands.standing, expect=None, domain=DOMAIN, administrators=Everybody()
                 ),
+                keys=key_desk(),
                 administrators=Everybody(),
                 wake=self._wake,
                 audit=lambda record: None,

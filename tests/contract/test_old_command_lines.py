@@ -139,7 +139,7 @@ def test_a_fleet_file_that_is_none_is_refused_by_name(
         ((*CREATE, "-count", "3"), "-count is given twice"),
         ((*CREATE, "-owner", "bob", "-no-owner"), "say one of them"),
         ((*CREATE, "-duration", "100000"), "-duration"),
-        ((*CREATE, "-aws-secret-key-file", "/x"), "AnnexCredentials"),
+        ((*CREATE, "-aws-secret-key-file", "/x"), "say both"),
         (("-annex-name", "a_b", "-count", "1"), "letters, digits and dashes"),
         (("-annex-name", "x" * 65, "-count", "1"), "1 to 37"),
         (("--project-id=blue", "--instances"), "--instances takes NUMBER"),

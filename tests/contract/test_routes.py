@@ -160,7 +160,7 @@ def test_a_macro_fills_its_field_and_no_other(line: str, field: str, value: obje
         ("AnnexOwners = ,", "user names, or * for everybody"),
         ("AnnexMarket = spot-or-on-demand", "AnnexMarket: 'spot-or-on-demand'"),
         ("AnnexFleetApi = maintain", "AnnexFleetApi: 'maintain'"),
-        ("AnnexCredentials = owner", "AnnexCredentials: 'owner'"),
+        ("AnnexCredentials = owners", "AnnexCredentials: 'owners'"),
         ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
         ("AnnexBucket =", "AnnexBucket is missing; condor_annex setup makes one"),
         ("AnnexFleetRole =", "AnnexFleetRole is missing; condor_annex setup makes one"),

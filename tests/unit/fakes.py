@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from annex_core.daemon.key_desk import KeyDesk
+from annex_core.daemon.keyring import KeyRing
 from annex_core.errors import OutcomeUnknown
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet
@@ -283,3 +285,10 @@ class FakeTokens:
     def issue(self, identity, lifetime_s):
         self.issued.append((identity, lifetime_s))
         return f"token of {identity}"
+
+
+def key_desk(ring=None, routes=(), wake=lambda: None, clock=lambda: NOW):
+    """Without routes it asks nobody for keys."""
+    named = {route.name: route for route in routes}
+    files = ("~/.condor/publicKeyFile", "~/.condor/privateKeyFile")
+    return KeyDesk(ring or KeyRing(), files, lambda: named, clock=clock, wake=wake)

@@ -7,6 +7,7 @@ from annex_core.daemon.answering import Answers
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.errors import BadRequest, Refused
 from annex_core.model.audit import Origin, Who
+from tests.unit.fakes import key_desk
 from tests.unit.world import ALICE, NOW, group
 
 JOB = b'ClusterId = 7\nProcId = 0\nOwner = "alice"\nTargetAnnexName = "blue"\nAnnexStatus = "old"\n'
@@ -45,6 +46,7 @@ def answers(hearsay, woken, recorded):
         status=lambda owner, administrator: {"owner": owner, "administrator": administrator},
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         foresee=lambda verb, body, peer: {"verb": verb, "of": body.decode(), "for": peer.name},
+        keys=key_desk(),
         administrators={"admin"},
         wake=lambda: woken.append(True),
         audit=recorded.append,

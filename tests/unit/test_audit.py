@@ -25,6 +25,7 @@ from annex_core.model.order import Order
 from annex_core.model.plan import CancelFleets, FinishAnnex, LaunchFleet, Terminate
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
+from tests.unit.fakes import key_desk
 from tests.unit.test_answering import ADMIN_SPEAKS
 from tests.unit.world import ALICE, NOW, REGION, annex, fleet, group, instance, launch, living, snapshot
 
@@ -166,6 +167,7 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         orders=OrderBook(journal),
         remains=lambda key, *, living: {},
         types=lambda region, names: {},
+        keys=key_desk(),
         administrators={"admin"},
         default_route="",
         wake=lambda: None,
@@ -177,6 +179,7 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         status=lambda owner, administrator: {},
         command=commands,
         foresee=lambda verb, body, peer: {},
+        keys=key_desk(),
         administrators={"admin"},
         wake=lambda: None,
         audit=audit.write,

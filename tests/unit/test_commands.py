@@ -28,7 +28,7 @@ from annex_core.model.snapshot import RegionView
 from annex_core.model.tags import stamp
 from annex_core.planner.commands import begun, quote
 from annex_core.planner.plan import plan
-from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeSigns, FakeStore, Hangs
+from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeSigns, FakeStore, Hangs, key_desk
 from tests.unit.fleet_files import with_specification, with_specifications
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NOBODY_SPEAKS, Named
 from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, carried, fleet, instance, launch, snapshot
@@ -61,6 +61,7 @@ class Desk:
                 access_point=ACCESS_POINT,
                 clock=lambda: self.now,
             ),
+            keys=key_desk(),
             administrators={"admin"},
             default_route="",
             wake=self._wake,

@@ -225,7 +225,7 @@ def test_other_forms_are_our_verbs(
         ((*CREATE, "-aws-user-data", "x", "-aws-user-data-file", "y"), "say one"),
         ((*CREATE, "-aws-region", "us-west-2", "-aws-ec2-url", "https://ec2.us-east-1.amazonaws.com"), "don't agree"),
         ((*CREATE, "-aws-ec2-url", "http://127.0.0.1:4566"), "AnnexEndpoint"),
-        ((*CREATE, "-aws-secret-key-file", "/x"), "AnnexCredentials"),
+        ((*CREATE, "-aws-secret-key-file", "/x"), "say both"),
         ((*CREATE, "-pool", "cm"), "log in"),
         ((*CREATE, "-aws-s3-config-path", "b/k"), "AnnexBucket"),
         ((*CREATE, "-aws-on-demand-lease-function-arn", "arn"), "reaper"),

@@ -9,6 +9,7 @@ from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
+from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
@@ -50,6 +51,7 @@ class Daemon:
         self.journal = Journal(self.path)
         self.orders = OrderBook(self.journal)
         self.ledger = Ledger(self.journal, lambda region, name: price(TYPES.get(name), None))
+        self.keyring = KeyRing()
         self.hearsay = Hearsay()
         regions = Regions(
             lambda place: Region(
@@ -73,6 +75,7 @@ class Daemon:
         )
         self.provisioner = Provisioner(
             observer=Observer(
+                keyring=self.keyring,
                 queue=self.queue,
                 slots=self.slots,
                 regions=regions,

@@ -60,6 +60,8 @@ def test_root_and_condor_are_administrators_whatever_the_knob_says() -> None:
         ("MAX_NUM_ANNEXD_LOG", "-1"),
         ("ANNEXD_SOCKET", "annexd.sock"),
         ("ANNEXD_CREDENTIALS", "credentials"),
+        ("ANNEX_KEY_FILES", "~/.condor/publicKeyFile"),
+        ("ANNEX_KEY_FILES", "access secret"),
         ("ANNEX_COLLECTOR_HOST", ""),
         ("ANNEXD_LEARN_RUN_TIMES", "sometimes"),
     ],
@@ -67,6 +69,11 @@ def test_root_and_condor_are_administrators_whatever_the_knob_says() -> None:
 def test_a_knob_that_makes_no_sense_is_named(knob: str, value: str) -> None:
     with pytest.raises(Refused, match=knob):
         settings(LEAST | {knob: value})
+
+
+def test_the_key_files_are_those_of_htcondor_s_own_tools_unless_the_knob_says_others() -> None:
+    assert settings(LEAST).key_files == ("~/.condor/publicKeyFile", "~/.condor/privateKeyFile")
+    assert settings(LEAST | {"ANNEX_KEY_FILES": "~/a, /b"}).key_files == ("~/a", "/b")
 
 
 @pytest.mark.parametrize(("said", "meant"), [({}, True), ({"ANNEXD_LEARN_RUN_TIMES": "false"}, False)])

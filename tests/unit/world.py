@@ -26,7 +26,7 @@ from annex_core.planner.plan import plan
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DOMAIN = "pool.example"
 ACCESS_POINT = "ap.example"
-REGION = "us-east-2"
+REGION = Place("us-east-2")
 ALICE = AnnexKey("alice", "blue")
 
 ROUTE = Route(
