@@ -127,6 +127,15 @@ _STEPS = (
         id TEXT NOT NULL, started TEXT NOT NULL, month TEXT NOT NULL, micros INTEGER, PRIMARY KEY (id, started, month)
     ) STRICT;
     """,
+    """
+    CREATE TABLE learned (
+        type TEXT NOT NULL, image TEXT NOT NULL, cpus INTEGER NOT NULL, memory_mib INTEGER NOT NULL,
+        disk_taken_kib INTEGER NOT NULL, gpus INTEGER NOT NULL, since TEXT NOT NULL, PRIMARY KEY (type, image)
+    ) STRICT;
+    CREATE TABLE images (
+        place TEXT NOT NULL, name TEXT NOT NULL, image TEXT NOT NULL, PRIMARY KEY (place, name)
+    ) STRICT;
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from annex_core.adapters.journal import Journal, Template
+from annex_core.adapters.journal_learned import LearnedBook
 from annex_core.bundle.build import FETCH_WITHIN, ExecutionPoint, bundle, user_data
 from annex_core.daemon.configured import capacity, configuration, pools, specified
 from annex_core.daemon.recovery import send
@@ -95,6 +96,7 @@ class Launcher:
     ) -> None:
         self._site = site
         self._journal = journal
+        self._learned = LearnedBook(journal)
         self._regions = regions
         self._tokens = tokens
         self._clock = clock
@@ -267,10 +269,13 @@ class Launcher:
             raise BadRoute(route.name, "there is no AnnexUserDataFile, and without user data no pilot starts")
         point = None if annex.pilot else self._execution_point(wanted)
         config_dir = {} if annex.pilot else _config_files(route)
+        image = region.cloud.resolve_image(route.image)
+        if image != route.image:
+            self._learned.keep_image(route.place, route.image, image)
         request = TemplateRequest(
             name=f"condor-annex-{annex.id}",
             client_token="",
-            image=region.cloud.resolve_image(route.image),
+            image=image,
             user_data="",
             tags=self._tags(wanted, route),
             security_groups=route.security_groups,

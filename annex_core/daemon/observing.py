@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.journal_learned import LearnedBook
 from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.adapters.order_book import OrderBook
 from annex_core.connectivity.advice import obstacle
@@ -30,6 +31,7 @@ from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.planner.caps import tightened
 from annex_core.planner.holdings import overdue, remember, with_memory
+from annex_core.planner.learned import observed
 from annex_core.planner.noes import lifted
 from annex_core.planner.places import once
 from annex_core.planner.strangers import Sighting, adopt, sighting, strangers
@@ -104,6 +106,7 @@ class Observer:
         self._journal = journal
         self._orders = orders
         self._setbacks = SetbackBook(journal)
+        self._learned = LearnedBook(journal)
         self._hearsay = hearsay
         self._losses = Losses(journal)
         self._keyring = keyring
@@ -223,6 +226,8 @@ class Observer:
             signs=self._signs.answers(),
             unreachable={place: why for place, why in self._barred.answers().items() if why},
             setbacks=self._setbacks.setbacks(now - KEPT),
+            learned=self._learned.learned(),
+            images=self._learned.images(),
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
             domain=self._domain,
@@ -232,6 +237,11 @@ class Observer:
         changed = remember(snapshot)
         self._journal.remember(changed)
         snapshot = tightened(with_memory(snapshot, changed))
+        if found := observed(snapshot):
+            self._learned.learn(found)
+            for (kind, image), has in found.items():
+                log.info("machines of type %s and image %s have %s", kind, image, has)
+            snapshot = replace(snapshot, learned={**snapshot.learned, **found})
         self._setbacks.lift(lifted(snapshot))
         for annex in living:
             if snapshot.annexes[annex.key] != annex:

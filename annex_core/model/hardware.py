@@ -1,6 +1,7 @@
 """Instance types as AWS describes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 CAPABILITY = {
@@ -22,6 +23,23 @@ CAPABILITY = {
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What a machine that joined had for jobs, by its slot's ad."""
+
+    cpus: int
+    memory_mib: int
+    disk_taken_kib: int
+    """Of the root volume, by the image's own files."""
+    gpus: int
+    since: datetime = field(compare=False)
+    """When that was seen first; a later word that is no less changes nothing."""
+
+    def __str__(self) -> str:
+        taken = f"all of their volume but {self.disk_taken_kib // 1024} MiB"
+        return f"{self.cpus} CPUs, {self.gpus} GPUs, {self.memory_mib} MiB and {taken} for jobs"
+
+
+@dataclass(frozen=True)
 class InstanceType:
     """
     Source:
@@ -40,3 +58,5 @@ class InstanceType:
     """AWS's name of each of its GPUs."""
     gpu_memory_mib: int = 0
     """Of each of its GPUs; 0 is unknown."""
+    learned: Learned | None = None
+    """From machines of the image that is to be launched; None: none has joined yet."""

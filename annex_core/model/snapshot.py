@@ -9,7 +9,7 @@ from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.eviction import Lost
-from annex_core.model.hardware import InstanceType
+from annex_core.model.hardware import InstanceType, Learned
 from annex_core.model.limits import UNLIMITED, PoolLimits, Spent
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
@@ -76,6 +76,10 @@ class Snapshot:
     """Why AWS has not filled a launch, in its words, by client token."""
     known: Sequence[KnownInstance] = ()
     """Instances ever seen of the living annexes, gone ones included."""
+    learned: Mapping[tuple[str, str], Learned] = field(default_factory=dict)
+    """What machines that joined have shown of themselves, by instance type and AMI."""
+    images: Mapping[tuple[Place, str], str] = field(default_factory=dict)
+    """The AMI that a route's image was last found to be, by place and the route's own word for it."""
     lost: Mapping[str, Lost] = field(default_factory=dict)
     """What the living annexes have lost to interruptions, by annex id."""
     deaths: Sequence[Death] = ()

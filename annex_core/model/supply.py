@@ -105,6 +105,10 @@ class Slot:
     free_memory_mib: int
     free_disk_kib: int
     free_gpus: int = 0
+    memory_mib: int = 0
+    disk_kib: int = 0
+    gpus: int = 0
+    """In all, like *cpus*."""
     price: Decimal | None = None
     claimed: bool = False
     """For one job at a time, and its *free* resources are that job's; there may be news of it that is on its way."""

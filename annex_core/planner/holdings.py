@@ -13,7 +13,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState, Slot
-from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
+from annex_core.planner.virtual_slot import usable_cpus, usable_disk_kib, usable_gpus, usable_memory_mib
 
 _ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
 _USUALLY_FILLED = timedelta(seconds=30)
@@ -297,10 +297,10 @@ def whole_machine(names: tuple[str, ...], types: Mapping[str, InstanceType], vol
         return Room(names, 0, 0, 0, 0)
     return Room(
         names,
-        min(kind.vcpus for kind in kinds),
+        min(usable_cpus(kind) for kind in kinds),
         min(usable_memory_mib(kind) for kind in kinds),
-        usable_disk_kib(volume_gib),
-        min(kind.gpus for kind in kinds),
+        min(usable_disk_kib(kind, volume_gib) for kind in kinds),
+        min(usable_gpus(kind) for kind in kinds),
     )
 
 

@@ -25,7 +25,9 @@ from annex_core.planner.virtual_slot import (
     Home,
     Kin,
     common_slot,
+    usable_cpus,
     usable_disk_kib,
+    usable_gpus,
     usable_memory_mib,
     virtual_slot,
 )
@@ -218,7 +220,7 @@ class Matcher:
         self, group: JobGroup, row: _Row, kind: InstanceType, volume_gib: int, *, only_known: bool = False
     ) -> bool:
         gpus = kind.gpus, kind.gpu, kind.gpu_memory_mib
-        thing = kind.name, kind.vcpus, kind.memory_mib, kind.architecture, *gpus, volume_gib
+        thing = kind.name, kind.vcpus, kind.memory_mib, kind.architecture, *gpus, kind.learned, volume_gib
         column = self._columns.setdefault(thing, len(self._columns))
         if column >= len(row.cells):
             row.cells.extend(bytes(column + 1 - len(row.cells)))
@@ -228,7 +230,7 @@ class Matcher:
         return row.cells[column] == _YES
 
     def _compare(self, group: JobGroup, row: _Row, kind: InstanceType, volume_gib: int, column: int) -> bool:
-        if max(group.gpus, 0) > kind.gpus:
+        if max(group.gpus, 0) > usable_gpus(kind):
             return False
         if (row.home, column) not in self._slots:
             self._slots[row.home, column] = virtual_slot(kind, row.home, domain=self._domain, volume_gib=volume_gib)
@@ -236,8 +238,8 @@ class Matcher:
         if not row.plain:
             return bool(group.ad.symmetricMatch(slot))
         # The slot's half of the match, in numbers: twice as fast.
-        enough = group.cpus <= kind.vcpus and group.memory_mib <= usable_memory_mib(kind)
-        enough = enough and group.disk_kib <= usable_disk_kib(volume_gib)
+        enough = group.cpus <= usable_cpus(kind) and group.memory_mib <= usable_memory_mib(kind)
+        enough = enough and group.disk_kib <= usable_disk_kib(kind, volume_gib)
         return enough and row.requirements is not None and _true(row.requirements.eval(group.ad, slot))
 
     def _conditions_of(self, group: JobGroup, row: _Row) -> tuple[_Condition, ...]:

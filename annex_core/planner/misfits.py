@@ -9,7 +9,7 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.wording import counted, size
 from annex_core.planner.matching import Matcher
 from annex_core.planner.shelf import Shelf, table, wants
-from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
+from annex_core.planner.virtual_slot import usable_cpus, usable_disk_kib, usable_gpus, usable_memory_mib
 
 _QUOTED = 120
 _REQUESTS = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs")
@@ -24,19 +24,19 @@ def lacking(group: JobGroup, shelf: Shelf, matcher: Matcher) -> str:
 
 def _too_much(group: JobGroup, shelf: Shelf) -> str | None:
     cpus, memory, disk, gpus = wants(group)
-    largest = max(shelf.kinds, key=lambda kind: (kind.vcpus, kind.memory_mib))
-    roomiest = max(shelf.kinds, key=lambda kind: (kind.memory_mib, kind.vcpus))
-    if cpus > largest.vcpus:
-        return f"it asks for {counted(cpus, 'CPU')}, the largest type, {largest.name}, has {largest.vcpus}"
+    largest = max(shelf.kinds, key=lambda kind: (usable_cpus(kind), usable_memory_mib(kind)))
+    roomiest = max(shelf.kinds, key=lambda kind: (usable_memory_mib(kind), kind.vcpus))
+    if cpus > usable_cpus(largest):
+        return f"it asks for {counted(cpus, 'CPU')}, the largest type, {largest.name}, has {usable_cpus(largest)}"
     if memory > usable_memory_mib(roomiest):
         return (
             f"it asks for {size(memory)} of memory, the roomiest type, {roomiest.name}, "
             f"has {size(usable_memory_mib(roomiest))}"
         )
-    if disk > usable_disk_kib(shelf.volume_gib):
-        has = usable_disk_kib(shelf.volume_gib) // 1024
+    if disk > (most := max(usable_disk_kib(kind, shelf.volume_gib) for kind in shelf.kinds)):
+        has = most // 1024
         return f"it asks for {size(math.ceil(disk / 1024))} of disk, a machine has {size(has)}"
-    if gpus > max(kind.gpus for kind in shelf.kinds):
+    if gpus > max(usable_gpus(kind) for kind in shelf.kinds):
         return f"it asks for {counted(gpus, 'GPU')}, and no type of the route has that many"
     if shelf.holds(wants(group)).any():
         return None
@@ -44,7 +44,7 @@ def _too_much(group: JobGroup, shelf: Shelf) -> str | None:
     short = np.maximum(1 - shelf.sizes[asked] / table([wants(group)])[asked], 0).sum(axis=0)
     closest = shelf.kinds[int(np.argmin(short))]
     wanted = _told(cpus, memory, gpus, gpus)
-    there = _told(closest.vcpus, usable_memory_mib(closest), closest.gpus, gpus)
+    there = _told(usable_cpus(closest), usable_memory_mib(closest), usable_gpus(closest), gpus)
     return f"it asks for {wanted} on one machine; the closest type, {closest.name}, has {there}"
 
 

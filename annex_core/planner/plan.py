@@ -27,6 +27,7 @@ from annex_core.planner.ending import dropped_freezes, ended_by_hand
 from annex_core.planner.fallback import patience
 from annex_core.planner.growth import frozen_by, grow, machines, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
+from annex_core.planner.learned import as_learned
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
 from annex_core.planner.rebalancing import rebalanced
@@ -96,7 +97,7 @@ def _decide(
         outlook = _unplanned(f"Annex {key.name}: {clause(chosen)}.", groups, chosen)
         held = _held(annex, snapshot, _VOLUME_GIB)
     else:
-        held = _held(annex, snapshot, chosen.volume_gib)
+        held = _held(annex, as_learned(chosen, snapshot), chosen.volume_gib)
         if groups or orders:
             its = annex or new_annex(key, groups, chosen, snapshot)
             growth = grow(its, chosen, groups, held, snapshot, matcher, commons)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
-from annex_core.planner.virtual_slot import Kin, kin, usable_disk_kib, usable_memory_mib
+from annex_core.planner.virtual_slot import Kin, kin, usable_cpus, usable_disk_kib, usable_gpus, usable_memory_mib
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -28,7 +28,7 @@ def wants(group: JobGroup) -> tuple[int, int, int, int]:
 
 def sizes(kind: InstanceType, volume_gib: int) -> tuple[int, int, int, int]:
     """The same of an empty machine."""
-    return (kind.vcpus, usable_memory_mib(kind), usable_disk_kib(volume_gib), kind.gpus)
+    return (usable_cpus(kind), usable_memory_mib(kind), usable_disk_kib(kind, volume_gib), usable_gpus(kind))
 
 
 def table(rows: Iterable[Iterable[float]]) -> Numbers:

@@ -16,6 +16,7 @@ from annex_core.model.wording import counted
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
 from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
+from annex_core.planner.learned import as_learned
 from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.ordering import Shortfall
@@ -68,7 +69,7 @@ class Step:
         self._annex = annex
         self._route = route
         self._groups = groups
-        self._snapshot = snapshot
+        self._snapshot = snapshot = as_learned(route, snapshot)
         self._matcher = matcher
         self._limits = caps(route, annex.limits)
         self.commons, self._shares = commons, commons.shares(annex)

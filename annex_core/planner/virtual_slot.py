@@ -46,16 +46,29 @@ class Kin:
 
 
 def kin(kind: InstanceType) -> Kin:
-    return Kin(kind.architecture, kind.gpus, kind.gpu, kind.gpu_memory_mib)
+    return Kin(kind.architecture, usable_gpus(kind), kind.gpu, kind.gpu_memory_mib)
+
+
+def usable_cpus(kind: InstanceType) -> int:
+    return kind.learned.cpus if kind.learned else kind.vcpus
+
+
+def usable_gpus(kind: InstanceType) -> int:
+    """A driver that an image lacks leaves none."""
+    return min(kind.learned.gpus, kind.gpus) if kind.learned else kind.gpus
 
 
 def usable_memory_mib(kind: InstanceType) -> int:
-    """What HTCondor will find of a type's memory: the brochure's less what kernel and firmware keep."""
+    """What HTCondor finds of a type's memory; until that was seen, the brochure's less what the system keeps."""
+    if kind.learned:
+        return kind.learned.memory_mib
     return int(kind.memory_mib * 0.93) - min(_RESERVE_MIB, kind.memory_mib // 8)
 
 
-def usable_disk_kib(volume_gib: int) -> int:
-    """A volume less the image's own files (about 4 GiB) in HTCondor's KiB."""
+def usable_disk_kib(kind: InstanceType, volume_gib: int) -> int:
+    """A volume less the image's own files, in HTCondor's KiB; until those were seen, about 4 GiB."""
+    if kind.learned:
+        return max(volume_gib * 1024 * 1024 - kind.learned.disk_taken_kib, 0)
     return max(volume_gib - 4, 1) * 1024 * 1024
 
 
@@ -107,7 +120,7 @@ def _gpus(of: Kin) -> dict[str, object]:
 def virtual_slot(kind: InstanceType, home: Home, *, domain: str, volume_gib: int) -> classad2.ClassAd:
     """The slot ad that an instance of this type would advertise in that annex."""
     ad = common_slot(kin(kind))
-    sizes = {"Cpus": kind.vcpus, "Memory": usable_memory_mib(kind), "Disk": usable_disk_kib(volume_gib)}
+    sizes = {"Cpus": usable_cpus(kind), "Memory": usable_memory_mib(kind), "Disk": usable_disk_kib(kind, volume_gib)}
     ad.update({f"{prefix}{name}": size for name, size in sizes.items() for prefix in ("", "Total", "TotalSlot")})
     ad.update(
         {

@@ -247,7 +247,7 @@ class Simulation:
         kind = machine.kind
         machine.up, machine.known = True, None
         machine.cpus, machine.memory = kind.vcpus, usable_memory_mib(kind)
-        machine.disk, machine.gpus = usable_disk_kib(self.route.volume_gib), kind.gpus
+        machine.disk, machine.gpus = usable_disk_kib(kind, self.route.volume_gib), kind.gpus
         machine.yard.free[machine] = None
         machine.yard.blocked.clear()
         self._fill(machine, now)

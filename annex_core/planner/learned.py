@@ -1,0 +1,80 @@
+"""What machines of a type and an image really offer, learned from those that joined: the brochure promises more."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from annex_core.model.hardware import InstanceType, Learned
+from annex_core.model.place import Place
+from annex_core.model.route import Route, overridden
+from annex_core.model.snapshot import Snapshot
+
+HOLDS = timedelta(days=7)
+"""After that the next machine decides anew: a site's own configuration may reserve more, or less, by then."""
+
+Key = tuple[str, str]
+"""An instance type, and the AMI that it booted."""
+
+
+def observed(snapshot: Snapshot) -> dict[Key, Learned]:
+    """
+    What the machines that have just joined tell and was not known; the least of what several tell.
+
+    Their first word counts alone: later ones tell of disk that jobs have filled.
+
+    Args:
+        snapshot: With *known* brought up to date.
+    """
+    found: dict[Key, Learned] = {}
+    for key, seen in _first_words(snapshot):
+        before = found.get(key) or snapshot.learned.get(key)
+        if before is None or snapshot.at - before.since >= HOLDS:
+            found[key] = seen
+        elif (least := _least(before, seen)) != before:
+            found[key] = least
+    return found
+
+
+def _first_words(snapshot: Snapshot) -> Iterator[tuple[Key, Learned]]:
+    joined = {known.id: known for known in snapshot.known if known.joined == snapshot.at and known.image}
+    annexes = {annex.id: annex for annex in snapshot.annexes.values()}
+    for slot in snapshot.slots or ():
+        known = joined.get(slot.instance or "")
+        annex = annexes.get(known.annex) if known else None
+        if known is None or annex is None or slot.claimed or not slot.of(annex.key, snapshot.domain):
+            continue
+        if slot.cpus <= 0 or slot.memory_mib <= 0 or slot.disk_kib <= 0 or annex.route not in snapshot.routes:
+            continue
+        route = overridden(snapshot.routes[annex.route], annex.overrides)
+        taken = max(route.volume_gib * 1024 * 1024 - slot.disk_kib, 0)
+        yield (known.type, known.image), Learned(slot.cpus, slot.memory_mib, taken, slot.gpus, since=snapshot.at)
+
+
+def _least(one: Learned, other: Learned) -> Learned:
+    return Learned(
+        min(one.cpus, other.cpus),
+        min(one.memory_mib, other.memory_mib),
+        max(one.disk_taken_kib, other.disk_taken_kib),
+        min(one.gpus, other.gpus),
+        since=one.since,
+    )
+
+
+def as_learned(route: Route, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the types of the route's place as machines of its image have shown themselves."""
+    image = snapshot.images.get((route.place, route.image), route.image)
+    kinds = snapshot.types.get(route.place, {})
+    if not snapshot.learned or not kinds:
+        return snapshot
+    seen: dict[Place, Mapping[str, InstanceType]] = {
+        **snapshot.types,
+        route.place: {name: _as_learned(kind, image, snapshot) for name, kind in kinds.items()},
+    }
+    return replace(snapshot, types=seen)
+
+
+def _as_learned(kind: InstanceType, image: str, snapshot: Snapshot) -> InstanceType:
+    found = snapshot.learned.get((kind.name, image))
+    if found and snapshot.at - found.since >= HOLDS:
+        found = None
+    return kind if kind.learned == found else replace(kind, learned=found)
