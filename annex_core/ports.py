@@ -284,9 +284,10 @@ class Queue(Protocol):
 
     def demand(self, now: datetime) -> Sequence[JobGroup]:
         """
-        Idle jobs that name an annex and whose AnnexAfter has passed, by group.
+        Idle jobs that name an annex and have been idle for their AnnexAfter, by group; with those that late
+        materialisation makes as soon as the schedd comes to it.
 
-        A copy made by a route is not counted beside its source.
+        A copy made by a route is not counted beside its source, nor where it runs in a grid.
         """
         ...
 

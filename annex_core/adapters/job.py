@@ -8,7 +8,7 @@ from typing import Any
 
 import htcondor2
 
-from annex_core.adapters.queue import PLANNED_BY, supposed
+from annex_core.adapters.job_rows import PLANNED_BY, supposed
 from annex_core.errors import BadRequest, Refused, Unavailable
 from annex_core.model.names import AnnexKey
 

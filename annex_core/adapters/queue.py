@@ -1,64 +1,34 @@
 """The schedd: what waits for an annex, group by group, and the sentence its owners read."""
 
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 import classad2
 import htcondor2
 
-from annex_core.errors import BadRequest, Unavailable
-from annex_core.model.demand import JobCounts, JobGroup, Limits, Wishes, tightest
+from annex_core.adapters import job_rows
+from annex_core.adapters.job_rows import IDLE, number
+from annex_core.errors import Unavailable
+from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.eviction import Eviction
-from annex_core.model.names import ANNEX_NAME, AnnexKey
-from annex_core.model.runtime import Runtime, mixed
+from annex_core.model.names import AnnexKey
+from annex_core.model.runtime import Expect, Runtime, mixed
 
 _NAMED = "AnnexProject =!= undefined && TargetAnnexName =!= undefined"
-_OURS = f'{_NAMED} && Managed =!= "External"'
-"""A source that the router manages elsewhere is not counted: its routed copy is."""
+_OURS = f'{_NAMED} && AnnexNever =!= True && JobUniverse == 5 && Managed =!= "External"'
+"""A source that the router manages elsewhere is not counted: its routed copy is, unless that runs in a grid."""
+_CONSTRAINED = ("JobStatus", "AnnexNever", "JobUniverse", "Managed")
+"""The schedd knows no other attributes of the constraint than those it groups by."""
 
-_IDLE = 1
-_STATES = {_IDLE: "idle", 2: "running", 5: "held", 6: "running", 7: "running"}
-"""JobStatus in words; a job transferring its output, or suspended, has its machine still. Removed and completed ones
-count no more."""
+_MATCHED = ("Requirements", "Rank", *job_rows.IDENTITY, *job_rows.REQUESTS, *job_rows.WISHES)
+_TIMES = ("AnnexAfter", "QDate", "EnteredCurrentStatus")
+_APART = frozenset({"Id", "JobIds", "JobCount", *_CONSTRAINED, *_TIMES, *job_rows.KIND})
+"""What tells rows apart and not groups: of all a row's jobs, or from moment to moment, which a match is not."""
 
-_LIMITS = ("AnnexMaxInstances", "AnnexMaxHourlyCost", "AnnexBudget")
-_WISHES = ("AnnexLifetime", "AnnexIdleTimeout", "AnnexInstanceTypes", "AnnexOnDemand", *_LIMITS)
-_IDENTITY = ("Owner", "TargetAnnexName", "AnnexProject", "AnnexRoute")
-_REQUESTS = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs")
-_CONSTRAINED = ("JobStatus", "Managed")
-_KIND = ("Cmd", "JobBatchName")
-"""What run times go by, beside the owner."""
-_APART = frozenset({"Id", "JobIds", "JobCount", "JobStatus", "Managed", "AnnexAfter", "QDate", *_KIND})
-"""What tells rows apart and not groups."""
-PLANNED_BY = ("Requirements", *_IDENTITY, *_REQUESTS, "RequireGPUs", *_WISHES, *_KIND, "JobUniverse")
-"""Attributes of a job that its annex is planned by, beside what they refer to."""
-_SUMS = frozenset({"Id", "JobIds", "JobCount"})
-"""What a row says of all its jobs: no attribute of any, and another from moment to moment, which a match is not."""
-
-_INSTANCE = re.compile(r"@(i-[0-9a-z]+)(?:@|$)")
-"""In a slot's name: its execution point is called like its instance."""
-_OF_RUNS = [
-    "ClusterId",
-    "ProcId",
-    "LastRemoteHost",
-    "LastVacateTime",
-    "JobCurrentStartDate",
-    "JobLastStartDate",
-    "JobLastCheckpointTime",
-    "LastCkptTime",
-    "WhenToTransferOutput",
-]
-
-Expect = Callable[[str, str, str], Runtime]
-"""How long a job of this owner, executable and batch is expected to run."""
-
-_BEYOND = 10**12
-"""More than there is of anything: an ad may say 1e400, which is infinite and no number to reckon with."""
+_FACTORY = ("ClusterId", "JobsIdle", "JobsPresent", "TotalSubmitProcs", "JobFactoryPaused", "JobMaterializeLimit")
+_FACTORY_STATE = (*_FACTORY, "JobMaterializeMaxIdle", "JobMaterializeNextProcId")
 
 
 class ScheddQueue:
@@ -71,51 +41,37 @@ class ScheddQueue:
 
     def __init__(self, expect: Expect | None = None) -> None:
         self._expect = expect
-        self._kinds = _KIND if expect else ()
+        self._kinds = job_rows.KIND if expect else ()
+        self._unborn: dict[float, datetime] = {}
+        """Moments that were in the future when a job first named them, and when that was."""
 
     def demand(self, now: datetime) -> Sequence[JobGroup]:
         """
         Source:
-            A GroupBy query over idle jobs. Beside what it is asked for, each row has what Requirements refers to, so
+            GroupBy queries over idle jobs. Beside what it is asked for, each row has what Requirements refers to, so
             that it matches as the job would. The schedd's autoclusters are no use here: a job has none until a
             negotiator has come by, which is a minute after the hook has spoken.
         """
         schedd = htcondor2.Schedd()
+        idle = f"JobStatus == {IDLE} && {_OURS}"
+        asked = [*_CONSTRAINED, *_MATCHED, *self._kinds]
         try:
-            rows = schedd.query(
-                f"JobStatus == {_IDLE} && {_OURS}",
-                [*_CONSTRAINED, "AnnexAfter", "QDate", "Requirements", *_IDENTITY, *_REQUESTS, *_WISHES, *self._kinds],
-                opts=htcondor2.QueryOpt.GroupBy,
-            )
-            if not rows:
-                _corroborate(schedd)
+            rows = [
+                *_believed(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"]),
+                *self._due(_believed(schedd, f"{idle} && AnnexAfter =!= undefined", [*asked, *_TIMES]), now),
+            ]
+            rows += _to_come(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"])
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
-        found: dict[frozenset[tuple[str, str]], JobGroup] = {}
-        kinds: dict[frozenset[tuple[str, str]], list[tuple[Runtime, int]]] = {}
-        for row in rows:
-            if not _due(row, now):
-                continue
-            key = frozenset((name, str(value)) for name, value in row.items() if name not in _APART)
-            if key in found:
-                found[key] = replace(found[key], idle=found[key].idle + int(row["JobCount"]))
-            elif group := _group(row):
-                found[key] = group
-            if self._expect:
-                kinds.setdefault(key, []).append((self._expect(*_kind(row)), int(row["JobCount"])))
-        return tuple(replace(group, expected=mixed(kinds.get(key, ()))) for key, group in found.items())
+        return self._groups(rows)
 
     def counts(self) -> Mapping[AnnexKey, JobCounts]:
-        schedd = htcondor2.Schedd()
+        asked = [*_CONSTRAINED, *job_rows.IDENTITY[:3], *job_rows.LIMITS, "AnnexAfter", job_rows.WHERE, *self._kinds]
         try:
-            rows = schedd.query(
-                _OURS, [*_CONSTRAINED, *_IDENTITY[:3], *_LIMITS, *self._kinds], opts=htcondor2.QueryOpt.GroupBy
-            )
-            if not rows:
-                _corroborate(schedd)
+            rows = _believed(htcondor2.Schedd(), _OURS, asked)
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
-        return _counted(rows, self._expect)
+        return job_rows.counted(rows, self._expect)
 
     def evictions(self, since: datetime) -> Sequence[Eviction]:
         """
@@ -123,16 +79,17 @@ class ScheddQueue:
             What the shadow and the schedd leave in a job's ad: LastVacateTime, and LastRemoteHost, which is of the run
             before while the next one runs.
         """
+        vacated = f"{_OURS} && LastVacateTime >= {int(since.timestamp())}"
         try:
-            ads = htcondor2.Schedd().query(f"{_OURS} && LastVacateTime >= {int(since.timestamp())}", _OF_RUNS)
+            ads = htcondor2.Schedd().query(vacated, list(job_rows.OF_RUNS))
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
-        return tuple(found for ad in ads if (found := eviction(ad)))
+        return tuple(found for ad in ads if (found := job_rows.eviction(ad)))
 
     def say(self, key: AnnexKey, sentence: str) -> None:
         said = classad2.quote(sentence)
         unaware = (
-            f"JobStatus == {_IDLE} && Owner =?= {classad2.quote(key.owner)}"
+            f"JobStatus == {IDLE} && Owner =?= {classad2.quote(key.owner)}"
             f" && TargetAnnexName =?= {classad2.quote(key.name)} && {_NAMED} && AnnexStatus =!= {said}"
         )
         schedd = htcondor2.Schedd()
@@ -143,160 +100,108 @@ class ScheddQueue:
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd did not take the status of annex {key}: {error}") from error
 
+    def _groups(self, rows: Iterable[classad2.ClassAd]) -> Sequence[JobGroup]:
+        """Of rows that differ in nothing that a machine could tell, one."""
+        alike: dict[frozenset[tuple[str, str]], tuple[classad2.ClassAd, dict[tuple[str, str, str], int]]] = {}
+        for row in rows:
+            key = frozenset((name, str(value)) for name, value in row.items() if name not in _APART)
+            kinds = alike.setdefault(key, (row, {}))[1]
+            kinds[job_rows.kind(row)] = kinds.get(job_rows.kind(row), 0) + int(row["JobCount"])
+        found: dict[tuple[object, ...], JobGroup] = {}
+        runtimes: dict[tuple[object, ...], list[tuple[Runtime, int]]] = {}
+        for row, kinds in alike.values():
+            group = job_rows.group(row)
+            if group is None:
+                continue
+            same = (group.key, group.wishes, group.ad.printOld())
+            before = found[same].idle if same in found else 0
+            found[same] = replace(group, idle=before + sum(kinds.values()))
+            if self._expect:
+                runtimes.setdefault(same, []).extend((self._expect(*kind), count) for kind, count in kinds.items())
+        return tuple(replace(group, expected=mixed(runtimes.get(same, ()))) for same, group in found.items())
 
-def eviction(ad: Mapping[str, Any]) -> Eviction | None:
+    def _due(self, rows: Iterable[classad2.ClassAd], now: datetime) -> list[classad2.ClassAd]:
+        """Those whose AnnexAfter seconds have passed since they became idle."""
+        before, self._unborn = self._unborn, {}
+        found = []
+        for row in rows:
+            after, since = number(row, "AnnexAfter"), number(row, "EnteredCurrentStatus") or number(row, "QDate")
+            if after is None or since is None or self._since(since, before, now) + after <= now.timestamp():
+                found.append(row)
+        return found
+
+    def _since(self, moment: float, before: Mapping[float, datetime], now: datetime) -> float:
+        """
+        Where the clock has gone back since, a job would wait that much longer: it counts from when we first saw it.
+
+        Args:
+            before: Such moments as the last answer had them.
+        """
+        if moment <= now.timestamp():
+            return moment
+        self._unborn[moment] = min(before.get(moment, now), now)
+        return self._unborn[moment].timestamp()
+
+
+def _believed(schedd: htcondor2.Schedd, constraint: str, asked: Sequence[str]) -> list[classad2.ClassAd]:
     """
-    The last time that a job had to leave its machine; None where its ad doesn't say when, or from where.
-
-    What it did since its last checkpoint is lost; a job that transfers its output when it is evicted has lost nothing.
-    """
-    where, at = _INSTANCE.search(str(ad.get("LastRemoteHost"))), _number(ad, "LastVacateTime")
-    if not where or not at:
-        return None
-    # The job may run again by now: then the start before this one was that run's.
-    starts = (_number(ad, name) or 0 for name in ("JobCurrentStartDate", "JobLastStartDate"))
-    began = max((start for start in starts if start <= at), default=0)
-    kept = max(_number(ad, name) or 0 for name in ("JobLastCheckpointTime", "LastCkptTime"))
-    written_out = ad.get("WhenToTransferOutput") == "ON_EXIT_OR_EVICT"
-    lost = 0 if written_out or not began else at - max(began, min(kept, at))
-    return Eviction(
-        job=f"{ad['ClusterId']}.{ad['ProcId']}",
-        at=datetime.fromtimestamp(int(at), UTC),
-        instance=where[1],
-        lost=timedelta(seconds=lost),
-    )
-
-
-def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    owner, *words = (found if isinstance(found := row.get(name), str) else "" for name in ("Owner", *_KIND))
-    return owner, words[0], words[1]
-
-
-def _counted(rows: Iterable[Mapping[str, Any]], expect: Expect | None = None) -> dict[AnnexKey, JobCounts]:
-    found: dict[AnnexKey, JobCounts] = {}
-    for row in rows:
-        word = _STATES.get(int(row["JobStatus"]))
-        if word:
-            key = AnnexKey(str(row["Owner"]), str(row["TargetAnnexName"]))
-            before = found.get(key, JobCounts())
-            number = getattr(before, word) + int(row["JobCount"])
-            found[key] = replace(before, **{word: number}, limits=tightest([before.limits, _limits(row)]))
-            if expect and word == "running":
-                kinds = [kind for kind in (before.running_for, expect(*_kind(row))) if kind]
-                # What is not known well may run for ever.
-                longest = max(kinds, key=lambda kind: (not kind.sure, kind.mean))
-                found[key] = replace(found[key], running_for=longest)
-    return found
-
-
-def _corroborate(schedd: htcondor2.Schedd) -> None:
-    """An empty answer is not an empty queue: believe it only where the schedd sums up its queue as well."""
-    if not schedd.query("false", opts=htcondor2.QueryOpt.SummaryOnly):
-        raise Unavailable("the schedd gave an empty answer and no summary of its queue")
-
-
-def _due(row: Mapping[str, Any], now: datetime) -> bool:
-    """Have its AnnexAfter seconds in the queue passed?"""
-    after, since = _number(row, "AnnexAfter"), _number(row, "QDate")
-    return after is None or since is None or since + after <= now.timestamp()
-
-
-def _group(found: classad2.ClassAd) -> JobGroup | None:
-    """One group's value; None where its ad names no annex that can be (a hand-edited job)."""
-    owner, name = found.get("Owner"), found.get("TargetAnnexName")
-    if not isinstance(owner, str) or not isinstance(name, str) or not ANNEX_NAME.fullmatch(name):
-        return None
-    ad = classad2.ClassAd({name: value for name, value in found.items() if name not in _SUMS})
-    ad["MyType"] = "Job"
-    ad["TargetType"] = "Machine"
-    route = found.get("AnnexRoute")
-    return JobGroup(
-        key=AnnexKey(owner, name),
-        project=str(found.get("AnnexProject")),
-        route=route if isinstance(route, str) else None,
-        idle=int(found["JobCount"]),
-        cpus=_whole(ad, "RequestCpus", 1),
-        memory_mib=_whole(ad, "RequestMemory", 0),
-        disk_kib=_whole(ad, "RequestDisk", 0),
-        gpus=_whole(ad, "RequestGPUs", 0),
-        wishes=_wishes(found),
-        ad=ad,
-    )
-
-
-def supposed(text: str, owner: str, jobs: int, expect: Expect | None) -> JobGroup:
-    """
-    A group of jobs that are in no queue.
-
-    Args:
-        text: The ad of one of them, in the old form, a line an attribute.
-        owner: Whose they would be, whatever the ad says.
+    A group a row, all in all about as many jobs as the schedd counts: an empty answer, or one of half the jobs, is no
+    queue that has run empty.
 
     Raises:
-        BadRequest: It is no ad, or names no annex.
+        Unavailable: It told of far fewer twice.
     """
-    ad = classad2.ClassAd()
-    for line in filter(None, map(str.strip, text.splitlines())):  # parseOne() leaves out what is no expression
-        name, _, value = line.partition("=")
-        try:
-            ad[name.strip()] = classad2.ExprTree(value.strip())
-        except (classad2.ClassAdException, ValueError, SyntaxError) as error:
-            raise BadRequest(f"a job ad has no line such as {line[:80]!r}") from error
-    ad["Owner"] = owner
-    ad["JobStatus"] = _IDLE
-    ad["JobCount"] = jobs
-    group = _group(ad)
-    if group is None:
-        raise BadRequest("the jobs name no annex (annex_name)")
-    return replace(group, expected=expect(*_kind(ad)) if expect else None)
+    told = counted = 0
+    for _ in range(2):  # a cluster may have come in between
+        rows = list(schedd.query(constraint, list(asked), opts=htcondor2.QueryOpt.GroupBy))
+        told = sum(int(row["JobCount"]) for row in rows)
+        summary = schedd.query(constraint, opts=htcondor2.QueryOpt.SummaryOnly)
+        if not summary:
+            raise Unavailable("the schedd gave an answer and no summary of its queue")
+        counted = int(summary[0].get("Jobs", 0))
+        if told > counted / 2 or not counted:
+            return rows
+    raise Unavailable(f"the schedd told of {told} jobs where it counts {counted}")
 
 
-def _whole(ad: classad2.ClassAd, attribute: str, default: int) -> int:
-    """What an attribute evaluates to, rounded up; *default* where it is undefined. Matching decides what that means."""
-    value = ad.eval(attribute) if attribute in ad else None
-    if not isinstance(value, int | float) or isinstance(value, classad2.Value) or math.isnan(value):
-        return default
-    return math.ceil(min(max(value, -_BEYOND), _BEYOND))
-
-
-def _wishes(ad: Mapping[str, Any]) -> Wishes:
-    types = ad.get("AnnexInstanceTypes")
-    return Wishes(
-        lifetime=_seconds(ad, "AnnexLifetime"),
-        idle_timeout=_seconds(ad, "AnnexIdleTimeout"),
-        limits=_limits(ad),
-        instance_types=tuple(word for word in types.replace(",", " ").split()) if isinstance(types, str) else (),
-        on_demand=ad.get("AnnexOnDemand") is True,
+def _to_come(schedd: htcondor2.Schedd, idle: str, asked: Sequence[str]) -> list[classad2.ClassAd]:
+    """
+    Jobs of late materialisation that the schedd will make as soon as it comes to it: up to max_idle and
+    max_materialize. They are taken to be like most idle ones of their cluster, and no more is guessed of them.
+    """
+    clusters = schedd.query(
+        "JobFactoryId =!= undefined && AnnexProject =!= undefined",
+        [*_FACTORY_STATE, "JobFactoryId", "AnnexProject"],
+        opts=htcondor2.QueryOpt.IncludeClusterAd,
     )
+    coming = {int(each["ClusterId"]): jobs for each in clusters if "ProcId" not in each and (jobs := _unmade(each)) > 0}
+    if not coming:
+        return []
+    these = " || ".join(f"ClusterId == {cluster}" for cluster in coming)
+    rows = schedd.query(f"{idle} && ({these})", [*asked, "ClusterId"], opts=htcondor2.QueryOpt.GroupBy)
+    most: dict[int, classad2.ClassAd] = {}
+    for row in rows:
+        cluster = int(row["ClusterId"])
+        if cluster not in most or int(row["JobCount"]) > int(most[cluster]["JobCount"]):
+            most[cluster] = row
+    for cluster, row in most.items():
+        row["JobCount"] = coming[cluster]
+        del row["ClusterId"]
+    return list(most.values())
 
 
-def _limits(ad: Mapping[str, Any]) -> Limits:
-    return Limits(_count(ad, "AnnexMaxInstances"), _dollars(ad, "AnnexMaxHourlyCost"), _dollars(ad, "AnnexBudget"))
+def _unmade(factory: Mapping[str, Any]) -> int:
+    """How many jobs a factory may make now."""
 
+    def whole(name: str) -> int | None:
+        value = factory.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
-def _number(ad: Mapping[str, Any], attribute: str) -> float | None:
-    """
-    A wish as a number, None where the job has none.
-
-    A wish that is there and is no number (a hand-edited job: submit refuses it) counts as 0, which launches nothing.
-    """
-    value = ad.get(attribute)
-    if value is None or value is classad2.Value.Undefined:
-        return None
-    is_number = isinstance(value, int | float) and not isinstance(value, classad2.Value) and value >= 0
-    return min(value, _BEYOND) if is_number else 0
-
-
-def _seconds(ad: Mapping[str, Any], attribute: str) -> timedelta | None:
-    value = _number(ad, attribute)
-    return None if value is None else timedelta(seconds=min(value, 10 * 365 * 86400))
-
-
-def _count(ad: Mapping[str, Any], attribute: str) -> int | None:
-    value = _number(ad, attribute)
-    return None if value is None else int(value)
-
-
-def _dollars(ad: Mapping[str, Any], attribute: str) -> Decimal | None:
-    value = _number(ad, attribute)
-    return None if value is None else Decimal(str(float(value)))
+    total, following = whole("TotalSubmitProcs"), whole("JobMaterializeNextProcId")
+    if total is None or following is None or whole("JobFactoryPaused") != 0:
+        return 0
+    bounds = [total - following]
+    for most, now in (("JobMaterializeLimit", "JobsPresent"), ("JobMaterializeMaxIdle", "JobsIdle")):
+        if (limit := whole(most)) is not None:
+            bounds.append(limit - (whole(now) or 0))
+    return min(bounds)

@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from annex_core.adapters import unaided
+from annex_core.adapters import bursting, unaided
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, expand, macros
 from annex_core.bundle.build import USER_DATA_LIMIT
@@ -37,6 +37,7 @@ FIELDS = {
     "AnnexAllocationStrategy": "allocation_strategy",
     "AnnexFulfilWithin": "fulfil_within",
     "AnnexGrowInterval": "grow_interval",
+    "AnnexAfter": "after",
     "AnnexLifetime": "lifetime",
     "AnnexMaxLifetime": "max_lifetime",
     "AnnexIdleTimeout": "idle_timeout",
@@ -201,6 +202,7 @@ class Checker:
             reading.refuse("AnnexMaxLifetime", "AnnexMaxLifetime is less than AnnexLifetime")
         _user_data(reading, values)
         unaided.check(reading, values)
+        bursting.check(reading, reading.lines, reading.own)
         for name, (default, limit) in _LIMITS.items():
             if not reading.is_set(name, pool_wide=default):
                 reading.warn(name, f"{name} is not set: the job router takes {limit} jobs at most")
@@ -246,6 +248,7 @@ class _Reading:
     ) -> None:
         self._text = text
         self.own = own
+        self.lines = tuple(line.text for line in text.lines)
         self._configuration = configuration
         self._places = places
         self._found: list[tuple[int, Finding]] = []

@@ -8,7 +8,7 @@ import classad2
 import htcondor2
 
 from annex_core.adapters.dry_run import Kind, Raw, submission, transformed
-from annex_core.adapters.queue import PLANNED_BY
+from annex_core.adapters.job_rows import PLANNED_BY
 from annex_core.errors import BadRequest, Refused
 
 Question = dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from annex_core.adapters.queue import Expect, supposed
+from annex_core.adapters.job_rows import supposed
 from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.daemon.commanding import Asker
@@ -16,6 +16,7 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
 from annex_core.model.plan import GroupOutlook
 from annex_core.model.route import Route
+from annex_core.model.runtime import Expect
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
 from annex_core.model.wording import clause

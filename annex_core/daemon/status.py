@@ -92,7 +92,12 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "owner": key.owner,
         "name": key.name,
         "status": _sentence(key, outlook, annex, standing),
-        "jobs": {"idle": counts.idle, "running": counts.running, "held": counts.held},
+        "jobs": {
+            "idle": counts.idle,
+            "running": counts.running,
+            "at_home": counts.at_home,
+            "held": counts.held,
+        },
     }
     if annex is None:
         groups = [group for group in snapshot.demand or () if group.key == key]

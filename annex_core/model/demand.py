@@ -54,7 +54,7 @@ class JobGroup:
     Idle jobs of one annex that no execution point could tell apart.
 
     Source:
-        The schedd's GroupBy query over idle jobs.
+        The schedd's GroupBy query over idle jobs; what comes to the same requests and Requirements is one group.
     """
 
     key: AnnexKey
@@ -79,6 +79,9 @@ class JobCounts:
 
     idle: int = 0
     running: int = 0
+    """On the annex's machines."""
+    at_home: int = 0
+    """Running elsewhere, as jobs may that don't need the annex (AnnexAfter)."""
     held: int = 0
     limits: Limits = Limits()
     """The tightest that any of them carries, whatever its state."""

@@ -61,6 +61,8 @@ class Route:
     allocation_strategy: str = "priceCapacityOptimized"
     fulfil_within: timedelta = timedelta(minutes=10)
     grow_interval: timedelta = timedelta(minutes=2)
+    after: timedelta | None = None
+    """How long a job that named no annex has to be idle before it joins one; None: the route is not for such jobs."""
     lifetime: timedelta = timedelta(hours=8)
     max_lifetime: timedelta = timedelta(hours=24)
     idle_timeout: timedelta = timedelta(minutes=5)

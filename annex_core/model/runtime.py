@@ -1,6 +1,6 @@
 """How long a job is expected to run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import sqrt
@@ -34,6 +34,10 @@ class Runtime:
     def variation(self) -> float:
         """The coefficient of variation: spread in means."""
         return self.spread / self.mean if self.mean else 0.0
+
+
+Expect = Callable[[str, str, str], Runtime]
+"""How long a job of this owner, executable and batch is expected to run."""
 
 
 def mixed(parts: Iterable[tuple[Runtime, int]]) -> Runtime | None:

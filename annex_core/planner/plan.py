@@ -22,6 +22,7 @@ from annex_core.model.plan import (
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
+from annex_core.planner.admission import NOT_ROUTED, admitted, with_others
 from annex_core.planner.commons import Commons, turns
 from annex_core.planner.ending import dropped_freezes, ended_by_hand
 from annex_core.planner.fallback import patience
@@ -98,12 +99,15 @@ def _decide(
         held = _held(annex, snapshot, _VOLUME_GIB)
     else:
         held = _held(annex, as_learned(chosen, snapshot), chosen.volume_gib)
-        if groups or orders:
-            its = annex or new_annex(key, groups, chosen, snapshot)
-            growth = grow(its, chosen, groups, held, snapshot, matcher, commons)
+        taken, others = admitted(groups)
+        if taken or orders:
+            its = annex or new_annex(key, taken, chosen, snapshot)
+            growth = grow(its, chosen, taken, held, snapshot, matcher, commons)
             commons.ask(its, growth.launches)
             actions += growth.launches
             outlook = growth.outlook
+        if others:
+            outlook = with_others(outlook, others, key.name)
     if annex:
         actions += retags(annex, snapshot)
         if not isinstance(chosen, str):
@@ -141,7 +145,7 @@ def _route(key: AnnexKey, annex: Annex | None, groups: Sequence[JobGroup], snaps
     """The annex's own route, or the one its first jobs passed; else why there is none."""
     names = [annex.route] if annex else sorted({group.route for group in groups if group.route})
     if not names:
-        return "waiting for the job router to take the job"
+        return NOT_ROUTED
     name = names[0]
     if name in snapshot.routes:
         return overridden(snapshot.routes[name], annex.overrides if annex else {}).of(key.owner)

@@ -36,5 +36,6 @@ def jobs_of(key: AnnexKey, snapshot: Snapshot) -> JobCounts:
     return JobCounts(
         idle=sum(each.idle for each in its),
         running=sum(each.running for each in its),
+        at_home=sum(each.at_home for each in its),
         held=sum(each.held for each in its),
     )

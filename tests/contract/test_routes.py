@@ -130,6 +130,57 @@ def test_a_macro_fills_its_field_and_no_other(line: str, field: str, value: obje
     assert route(line) == dataclasses.replace(route(), **{field: value})
 
 
+BURST = """
+    EditJobInPlace = True
+    AnnexAfter = 7m
+"""
+MAY_BURST = (
+    "MayUseAWS =?= True && AnnexProject =?= undefined"
+    " && (AnnexAfter =?= undefined || time() - EnteredCurrentStatus >= AnnexAfter)"
+)
+
+
+def burst(requirements: str = MAY_BURST, more: str = "") -> Reading:
+    text = GOOD.replace("REQUIREMENTS AnnexProject =!= undefined", f"REQUIREMENTS {requirements}") + BURST + more
+    return RouteBook(CATALOGUE).read(configured(("aws", text)))
+
+
+def test_a_route_with_annex_after_is_for_jobs_that_named_no_annex() -> None:
+    reading = burst()
+    assert reading.routes["aws"].after == timedelta(minutes=7)
+    assert reading.findings == ()
+
+
+def test_the_shipped_form_of_such_a_route_says_who_is_taken_as_it_should() -> None:
+    text = (Path(__file__).parent.parent.parent / "config.d/62-annex-route-burst.config").read_text()
+    said = next(line for line in text.splitlines() if line.strip().startswith("REQUIREMENTS"))
+    assert burst(said.strip().removeprefix("REQUIREMENTS ")).findings == ()
+
+
+@pytest.mark.parametrize("requirements", ["", "&&"])
+def test_it_has_to_say_which_jobs_may_go_to_the_cloud(requirements: str) -> None:
+    findings = [str(each) for each in burst(requirements).findings]
+    assert any("REQUIREMENTS" in each for each in findings)
+
+
+def test_it_has_to_edit_jobs_in_place() -> None:
+    reading = burst(more="EditJobInPlace = False\n")
+    assert "a copy could not run at home" in reading.refused["aws"]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "lacks"),
+    [
+        ("MayUseAWS && time() - EnteredCurrentStatus > AnnexAfter", "add && AnnexProject =?= undefined"),
+        ("MayUseAWS && MY.AnnexProject =?= undefined", "add && (AnnexAfter =?= undefined ||"),
+    ],
+)
+def test_requirements_that_take_a_job_again_and_again_are_warned_of(requirements: str, lacks: str) -> None:
+    (finding,) = burst(requirements).findings
+    assert not finding.fatal
+    assert lacks in str(finding)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -45,7 +45,7 @@ def annex(name: str = "blue", owner: str = "alice", **other: Any) -> dict[str, A
         "orders": [],
         "decided": {"command": {}, "job": {}},
         "status": f"Annex {name}: 2 machines are on their way.",
-        "jobs": {"idle": 12345, "running": 30, "held": 1},
+        "jobs": {"idle": 12345, "running": 30, "at_home": 0, "held": 1},
         "fleets": [FLEET],
         "instances": {"asked": 10, "pending": 2, "booting": 1, "joined": 7, "gone": 0, "list": [MACHINE]},
         "never_joined": [],

@@ -13,6 +13,10 @@ CONDOR_ANNEX = "/opt/condor-annex/bin/condor_annex"
 FLEET_TAG = "aws:ec2spot:fleet-request-id"
 LEASE_ENDS = "htcondor:LeaseEnds"
 _SHIPPED_ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
+_BURST = (
+    "AnnexNever =!= True && JobUniverse == 5 && AnnexProject =?= undefined && TargetAnnexName =?= undefined"
+    " && (AnnexAfter =?= undefined || time() - EnteredCurrentStatus >= AnnexAfter)"
+)
 _TEST_ROUTES = "/etc/condor/config.d/70-annex-routes-of-a-test.config"
 
 JOB = """\
@@ -176,12 +180,13 @@ class Annexes:
 
     # Routes.
 
-    def route(self, name: str, annexes: str, lines: str = "", **macros: str | None) -> None:
+    def route(self, name: str, annexes: str, lines: str = "", *, burst: bool = False, **macros: str | None) -> None:
         """
         Add a route that comes before the shipped one, or change it.
 
         Args:
             annexes: A ClassAd condition on the job, such as `TargetAnnexName == "blue"`.
+            burst: For jobs that named no annex, as config.d/62-annex-route-burst.config takes them.
             lines: More of the route's text.
             macros: What differs from the shipped route; None leaves a macro out.
         """
@@ -192,7 +197,7 @@ class Annexes:
         ]
         kept = [line.replace('AnnexRoute "rehearsal"', f'AnnexRoute "{name}"') for line in kept]
         text = [
-            f"REQUIREMENTS AnnexRoute =?= undefined && ({annexes})",
+            f"REQUIREMENTS ({annexes}) && {_BURST if burst else 'AnnexRoute =?= undefined'}",
             *kept,
             *(f"{macro} = {value}" for macro, value in macros.items() if value is not None),
             lines,

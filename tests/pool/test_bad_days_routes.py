@@ -116,7 +116,7 @@ class TestARouteThatCopiesJobs:
     def test_counts_each_job_once(self, pool: Pool, annexes: Annexes) -> None:
         pool.submit("alice", COPIED, {"job.sh": "#!/bin/sh\nsleep 1000\n", "in.0": "", "in.1": ""})
         pool.wait_for(lambda: annexes.of("copied").get("jobs", {}).get("running") == 2, "two running jobs")
-        assert annexes.of("copied")["jobs"] == {"idle": 0, "running": 2, "held": 0}
+        assert annexes.of("copied")["jobs"] == {"idle": 0, "running": 2, "at_home": 0, "held": 0}
         assert len(annexes.alive("copied")) == 1  # of two CPUs
 
     def test_a_removed_job_takes_its_copy_along(self, pool: Pool, annexes: Annexes) -> None:

@@ -7,7 +7,7 @@ import classad2
 import pytest
 
 from annex_core.adapters import slots
-from annex_core.adapters.queue import eviction
+from annex_core.adapters.job_rows import eviction
 from annex_core.daemon.status import status
 from annex_core.model import tags
 from annex_core.model.demand import JobCounts

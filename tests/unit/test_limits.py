@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annex_core.adapters.job_rows import counted
 from annex_core.adapters.journal import Journal
-from annex_core.adapters.queue import _counted
 from annex_core.model.demand import JobCounts, Limits, tightest
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import tightened
@@ -101,8 +101,8 @@ def test_the_queue_counts_running_held_and_suspended_jobs_limits_and_no_finished
         row(5, 1, AnnexMaxHourlyCost=2, AnnexBudget=9.0),
         row(4, 3, AnnexBudget=0.5, AnnexMaxInstances=1),
     ]
-    counted = JobCounts(idle=5, running=3, held=1, limits=Limits(4, Decimal(2), Decimal("7.5")))
-    assert _counted(rows) == {ALICE: counted}
+    told = JobCounts(idle=5, running=3, held=1, limits=Limits(4, Decimal(2), Decimal("7.5")))
+    assert counted(rows) == {ALICE: told}
 
 
 class TestJournal:

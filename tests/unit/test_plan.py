@@ -174,6 +174,11 @@ class TestGrowth:
         (asked,) = fleets(of)
         assert asked.types == ("c5.large",)
 
+    def test_jobs_of_a_shape_that_no_route_has_taken_buy_nothing_beside_those_of_a_living_annex(self):
+        of = living([group(idle=2), group(idle=50, cpus=2, route=None)], at=RegionView())
+        assert sum(each.target for each in fleets(of)) == 1
+        assert "wait for the job router" in plan(of).outlooks[ALICE].sentence
+
 
 class TestSupply:
     def test_a_booting_instance_counts_as_room(self):

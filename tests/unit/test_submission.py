@@ -6,7 +6,7 @@ import sys
 import classad2
 import pytest
 
-from annex_core.adapters.queue import supposed
+from annex_core.adapters.job_rows import supposed
 from annex_core.adapters.submission import questions
 from annex_core.errors import BadRequest, Refused
 

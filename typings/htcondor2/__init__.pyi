@@ -11,6 +11,7 @@ class QueryOpt(IntEnum):
     AutoCluster = 1
     GroupBy = 2
     SummaryOnly = 8
+    IncludeClusterAd = 16
 
 class AdType(IntEnum):
     Startd = 1
