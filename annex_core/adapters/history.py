@@ -9,14 +9,16 @@ lost, it is learned anew.
 import json
 import logging
 import math
+import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from annex_core.adapters.ads_text import Ad, NotAds, ads
 from annex_core.errors import AnnexError, Unavailable
+from annex_core.model.outcomes import Outcomes
 from annex_core.model.runtime import Runtime
 from annex_core.planner.runtimes import Finished, Runtimes, Tally
 
@@ -34,10 +36,19 @@ _ATTRIBUTES = (
     "JobCurrentStartExecutingDate",
     "JobCurrentStartDate",
     "RemoteWallClockTime",
+    "LastRemoteHost",
+    "ExitCode",
+    "ExitBySignal",
 )
 _COMPLETED = 4
 AT_FIRST = 50_000
 """Jobs that the first look goes back, or one whose mark is no longer in the history."""
+
+_INSTANCE = re.compile(r"@(i-[0-9a-z]+)(?:@|$)")
+"""In a slot's name: an annex's execution point is called like its instance."""
+A_MOMENT = 60.0
+"""Seconds; a job that fails within them has hardly begun."""
+_OUTCOMES_KEPT = 10_000
 
 Mark = tuple[int, int]
 """(ClusterId, ProcId) of the newest job that was read."""
@@ -105,6 +116,15 @@ def finished(ad: Ad) -> Finished | None:
     )
 
 
+def ran_on(ad: Ad) -> tuple[str, bool] | None:
+    """The instance that a job ran on last, and whether it failed there within a moment; None where it was none."""
+    where = _INSTANCE.search(str(ad.get("LastRemoteHost", "")))
+    if where is None or ad.get("JobStatus") != _COMPLETED:
+        return None
+    failed = ad.get("ExitBySignal") is True or _number(ad, "ExitCode") != 0
+    return where[1], failed and run_seconds(ad) < A_MOMENT
+
+
 def run_seconds(ad: Ad) -> float:
     """
     How long the job's last run took.
@@ -138,11 +158,17 @@ class History:
         self._read = read
         self._lock = threading.Lock()
         self._mark, self._runtimes = _loaded(file)
+        self._outcomes: dict[str, Outcomes] = {}
 
     def expected(self, owner: str, executable: str, batch: str) -> Runtime:
         """At once, from what has been learned by now."""
         with self._lock:
             return self._runtimes.expected(owner, executable, batch)
+
+    def outcomes(self) -> Mapping[str, Outcomes]:
+        """What became of jobs on machines of annexes, by instance, since the daemon began."""
+        with self._lock:
+            return dict(self._outcomes)
 
     def look(self) -> int:
         """
@@ -156,15 +182,23 @@ class History:
         """
         newest: Mark | None = None
         found: list[Finished] = []
+        ran: list[tuple[str, bool]] = []
         for ad in self._read(self._mark):
             if newest is None and "ClusterId" in ad and "ProcId" in ad:
                 newest = (int(ad["ClusterId"]), int(ad["ProcId"]))
+            if seen := ran_on(ad):
+                ran.append(seen)
             job = finished(ad)
             if job:
                 found.append(job)
         with self._lock:
             for job in reversed(found):  # what finished last counts most
                 self._runtimes.learn(job)
+            for instance, burned in reversed(ran):
+                before = self._outcomes.pop(instance, Outcomes())  # those seen last stay longest
+                self._outcomes[instance] = Outcomes(before.well + (not burned), before.burned + burned)
+            for oldest in list(self._outcomes)[:-_OUTCOMES_KEPT]:
+                del self._outcomes[oldest]
             self._mark = newest or self._mark
         if newest:
             self._save()

@@ -60,7 +60,7 @@ from annex_core.planner.outlay import price
 
 log = logging.getLogger("annex_core.daemon")
 
-LEARN_S = 300.0
+LEARN_S = 60.0
 """Between two looks at the schedd's history."""
 
 HURRY = timedelta(seconds=10)
@@ -146,6 +146,7 @@ class Daemon:
                 journal=journal,
                 orders=orders,
                 hearsay=hearsay,
+                outcomes=self._history.outcomes,
                 keyring=self._keyring,
                 prices=self._prices,
                 pool=chosen.pool,

@@ -25,6 +25,7 @@ from annex_core.errors import AnnexError, NotPermitted
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
+from annex_core.model.outcomes import Outcomes
 from annex_core.model.place import Place
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
@@ -78,6 +79,7 @@ class Observer:
         pool: The value of the htcondor:Pool tag.
         domain: ANNEX_DOMAIN.
         trust_domain: Of this pool's collectors.
+        outcomes: What became of the jobs on each machine.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Observer:
         access_point: str,
         domain: str,
         trust_domain: str,
+        outcomes: Callable[[], Mapping[str, Outcomes]] = dict,
         patience: timedelta = _PATIENCE,
     ) -> None:
         self._queue = queue
@@ -110,6 +113,7 @@ class Observer:
         self._hearsay = hearsay
         self._losses = Losses(journal)
         self._keyring = keyring
+        self._outcomes = outcomes
         self._prices = prices
         self._pool = pool
         self._access_point = access_point
@@ -226,6 +230,7 @@ class Observer:
             signs=self._signs.answers(),
             unreachable={place: why for place, why in self._barred.answers().items() if why},
             setbacks=self._setbacks.setbacks(now - KEPT),
+            outcomes=self._outcomes(),
             learned=self._learned.learned(),
             images=self._learned.images(),
             orders=self._orders.orders(living),

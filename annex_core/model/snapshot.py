@@ -13,6 +13,7 @@ from annex_core.model.hardware import InstanceType, Learned
 from annex_core.model.limits import UNLIMITED, PoolLimits, Spent
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
+from annex_core.model.outcomes import Outcomes
 from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.prices import SpotPrices
@@ -76,6 +77,8 @@ class Snapshot:
     """Why AWS has not filled a launch, in its words, by client token."""
     known: Sequence[KnownInstance] = ()
     """Instances ever seen of the living annexes, gone ones included."""
+    outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
+    """What became of the jobs on each machine, by its id, as the schedd's history has told since the daemon began."""
     learned: Mapping[tuple[str, str], Learned] = field(default_factory=dict)
     """What machines that joined have shown of themselves, by instance type and AMI."""
     images: Mapping[tuple[Place, str], str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from annex_core.model.plan import LaunchFleet, Outlook
 from annex_core.model.route import FleetApi, Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
+from annex_core.planner import blackholes
 from annex_core.planner.caps import queued_limits
 from annex_core.planner.commons import FLEETS_A_REGION, Commons, unreadable
 from annex_core.planner.fallback import Stage, announced, due, in_their_place, none_left, stages
@@ -19,7 +20,7 @@ from annex_core.planner.holdings import Holding, anything_left
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
 from annex_core.planner.safeguard import unsafe
-from annex_core.planner.step import NEVER_JOINED, Step, never_joined
+from annex_core.planner.step import Step
 from annex_core.planner.verdicts import STEP_BY_STEP
 
 _LAST_CALL = timedelta(minutes=10)
@@ -31,8 +32,6 @@ _REASONS_TOLD = 3
 _TRY_AGAIN = timedelta(seconds=15)
 _DOUBLED_AT_MOST = 6
 """After a try that failed before a fleet was asked for; each further one doubles the wait, to 16 minutes in the end."""
-
-_PAUSE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -188,9 +187,8 @@ def _hold(
     failure = snapshot.failures.get(annex.id)
     if failure and snapshot.at - failure.last < _TRY_AGAIN * 2 ** min(failure.tries - 1, _DOUBLED_AT_MOST):
         return "the next try comes in a while"
-    paused = _paused(annex, held, snapshot)
-    if paused:
-        return paused
+    if hopeless := blackholes.closed(annex, route, held, snapshot):
+        return hopeless
     newest = max(mine, key=lambda launch: launch.intended, default=None)
     if newest and not fresh and not _lost_since(newest, held) and snapshot.at - newest.intended < route.grow_interval:
         if newest.state is LaunchState.REFUSED:
@@ -211,16 +209,6 @@ def _full(annex: Annex, route: Route, commons: Commons) -> str | None:
         return None
     full = f"{FLEETS_A_REGION:,} fleet requests are active in {annex.region}, which is AWS's quota"
     return f"{full}; it goes on when some have ended"
-
-
-def _paused(annex: Annex, held: Holding, snapshot: Snapshot) -> str | None:
-    """Machines that never joined are money for nothing: after a few, wait, then try again with one."""
-    failed = never_joined(annex, snapshot)
-    if len(failed) < NEVER_JOINED:
-        return None
-    if snapshot.at - max(failed) < _PAUSE or held.instances or held.coming:
-        return f"{len(failed)} machines in a row started and never joined the pool; its administrator has to look"
-    return None
 
 
 def closed_to(key: AnnexKey, route: Route) -> str | None:

@@ -13,6 +13,7 @@ from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import FleetApi, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import counted
+from annex_core.planner.blackholes import A_FEW, holes, of_annex, widened
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
 from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
@@ -29,9 +30,6 @@ from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
 """A growth step asks for at most so many fleets; what is left waits for the next step."""
-
-NEVER_JOINED = 3
-"""After so many machines in a row that started and never joined, one is tried alone."""
 
 _PASSES = 5
 """So often at most it is looked, after machines were asked for, whether all jobs find room on them."""
@@ -77,13 +75,14 @@ class Step:
         self._fleets = FLEETS_A_STEP
         if route.api is not FleetApi.RUN_INSTANCES:
             self._fleets = min(FLEETS_A_STEP, commons.fleets_left(annex.place))
-        alone = len(never_joined(annex, snapshot)) >= NEVER_JOINED
+        self._holes = holes(route, snapshot)
+        alone = self._holes.alone or len(of_annex(annex, route, snapshot, self._holes)) >= A_FEW
         self._left = 1 if alone else _TARGET * FLEETS_A_STEP
         self.rest = TRIED_ALONE if alone else STEP_BY_STEP
         """Why jobs wait that no cap holds back."""
         self._boot = boot(snapshot)
         self._without: set[str] = set()
-        self._short = shortages(route, snapshot)
+        self._short = widened(shortages(route, snapshot), self._holes)
         self._capped: list[str | None] = []
         self.types = snapshot.types.get(annex.place, {})
         self.held = held
@@ -254,6 +253,10 @@ class Step:
         """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
         wanted, types = min(load.machines, self._left, _TARGET), load.types
         trial = self._short.trial.issuperset(types)
+        if not trial and (types := self._beside_holes(types))[0] in self._holes.trial:
+            wanted = 1
+            self._without |= {*types}
+            self._capped.append(f"{self._holes.types[types[0]]}; one is tried")
         if trial:
             wanted = 1
             self._without |= {*types}
@@ -272,6 +275,10 @@ class Step:
         for at, jobs in load.jobs:
             self.verdicts.take(waiting[at].group, types, allowed.instances, jobs, why_not_more=allowed.reason)
         return allowed.instances
+
+    def _beside_holes(self, types: tuple[str, ...]) -> tuple[str, ...]:
+        """Without those of which one may be tried alone; one of them where there are no others."""
+        return tuple(name for name in types if name not in self._holes.trial) or types[:1]
 
     def _leave_out(self, types: tuple[str, ...], kinds: Shelf) -> None:
         """Where a cap leaves no room for one more of these, it leaves none for what is as large and as dear."""
@@ -356,16 +363,3 @@ def _with(
         outstanding=(*held.outstanding, (fleet.as_launch("", snapshot.at), fleet.target)),
         rooms=(*held.rooms, *[room] * fleet.target),
     )
-
-
-def never_joined(annex: Annex, snapshot: Snapshot) -> list[datetime]:
-    """When machines ended that never joined, since the last one that did; of pilots none is expected to."""
-    if annex.pilot:
-        return []
-    mine = [known for known in snapshot.known if known.annex == annex.id]
-    last_joined = max((known.launched for known in mine if known.joined), default=None)
-    return [
-        known.gone
-        for known in mine
-        if known.gone and not known.joined and (last_joined is None or known.launched > last_joined)
-    ]
