@@ -6,12 +6,14 @@ looks around by itself once an hour only, so that what is measured is what a hoo
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from rehearsal.image import Images
 from rehearsal.stage import Stage, stage
 
+_QUIET_S = 1.5
 _CONFIG = "/etc/condor/config.d/99-the-bench.config"
 """Read after the rehearsal's own."""
 
@@ -41,21 +43,19 @@ def restart_daemon(on: Stage, *, interval_s: int, config: str = "") -> list[dict
     before = calls_so_far(on)
     on.pool.ap.run(["condor_on", "-daemon", "annexd"])
     on.pool.wait_for(lambda: not on.pool.ap.run(listens, check=False).returncode, "condor_annexd")
-    # Routes are looked at before their first launch, last of all for whose account it is; a cycle follows.
-    return on.pool.wait_for(
-        lambda: _up_to(on.cloud.calls(before), "GetCallerIdentity", "DescribeSpotFleetRequests"), "its first look"
-    )
+    return on.pool.wait_for(lambda: _all_of_a_start(on.cloud.calls(before)), "its first look")
 
 
-def _up_to(calls: list[dict[str, Any]], *actions: str) -> list[dict[str, Any]]:
-    """As far as one of each was made, one after the other; none before that."""
-    end = 0
-    for action in actions:
-        names = [call["action"] for call in calls[end:]]
-        if action not in names:
-            return []
-        end += names.index(action) + 1
-    return calls[:end]
+def _all_of_a_start(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    The calls, once a look around and a route's first look were made and nothing more comes of them; none before that.
+
+    Routes are looked at before their first launch, last of all for whose account it is. A cycle follows, which lists
+    anew or, where the first listing took its time, is content with that one.
+    """
+    if not {"GetCallerIdentity", "DescribeSpotFleetRequests"} <= {call["action"] for call in calls}:
+        return []
+    return calls if time.time() - max(call["at"] for call in calls) > _QUIET_S else []
 
 
 def submit(on: Stage, user: str, annex: str, jobs: int, *, commands: str = "") -> int:

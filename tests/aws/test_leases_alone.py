@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.ec2.models import ec2_backends
 from types_boto3_ec2 import EC2Client
 
 from annex_core.adapters.ec2 import Ec2Cloud
 from annex_core.model import tags
 from annex_core.reaper.region import Region
 from annex_core.reaper.run import run
+from rehearsal.cloud.cloud import ACCOUNT, LocalCloud
+from tests.aws.conftest import REGION
 from tests.unit.test_provisioner import Daemon
 from tests.unit.world import carried
 
@@ -25,7 +29,9 @@ HOUR = timedelta(hours=1)
 LATE = timedelta(minutes=5)
 """The reaper acts two minutes late."""
 
-PAGE = 40
+PAGE = 1000
+"""The most fleets that one answer of EC2's has, and the most that are active in a region."""
+DUE = (1, 2, 500, PAGE - 1, PAGE)
 
 Enforce = Callable[[], None]
 
@@ -91,36 +97,40 @@ def test_of_fifty_that_are_due_a_protected_one_does_not_save_the_others_and_what
     assert left == {due[17], *undue}
 
 
-def test_fleets_are_read_to_the_last_page_and_those_that_are_due_are_cancelled_wherever_they_stand(
-    enforce: Enforce,
-    control: Callable[..., Any],
-    ec2: EC2Client,
-    fleet: Callable[..., str],
-    template: Callable[..., str],
+@pytest.fixture
+def thousand_and_one(
+    local_cloud: LocalCloud, ec2: EC2Client, fleet: Callable[..., str], control: Callable[..., Any]
+) -> list[str]:
+    """
+    As many fleets as a region takes, behind one that was cancelled and is still listed, so that the last one stands on
+    a page of its own; in the order of the listing. Those of DUE are past their lease.
+    """
+    control("PUT", "/settings", {"fill_fraction": 0.0})
+    undue, due = leased(datetime.now(UTC) + HOUR), leased(datetime.now(UTC) - LATE)
+    pattern = fleet(1, zones="a", TagSpecifications=[{"ResourceType": "spot-fleet-request", "Tags": undue}])
+    ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[pattern], TerminateInstances=True)
+    made = [pattern]
+    with local_cloud.world.lock:  # by the API it would take a minute
+        spot = ec2_backends[ACCOUNT][REGION].spot
+        for number in range(1, PAGE + 1):
+            tagged = [{"ResourceType": "spot-fleet-request", "Tags": due if number in DUE else undue}]
+            made.append(spot.request(spot.fleets[pattern].config | {"TagSpecifications": tagged}).id)
+    return made
+
+
+def test_a_thousand_fleets_and_one_are_read_to_the_last_and_those_that_are_due_are_cancelled_wherever_they_stand(
+    enforce: Enforce, ec2: EC2Client, fleet: Callable[..., str], thousand_and_one: list[str]
 ) -> None:
-    control("PUT", "/settings", {"fill_fraction": 0.0, "page_size": PAGE})
-    used = template()
-    due = {0, PAGE - 1, PAGE, 2 * PAGE, 4 * PAGE - 1}
-    made = [
-        fleet(
-            1,
-            zones="a",
-            template=used,
-            TagSpecifications=[
-                {
-                    "ResourceType": "spot-fleet-request",
-                    "Tags": leased(datetime.now(UTC) + (-LATE if number in due else HOUR)),
-                }
-            ],
-        )
-        for number in range(4 * PAGE)
-    ]
+    with pytest.raises(ClientError, match="MaxSpotFleetRequestCountExceeded"):
+        fleet(1)
     enforce()
-    pages = ec2.get_paginator("describe_spot_fleet_requests").paginate()
+    pages = list(ec2.get_paginator("describe_spot_fleet_requests").paginate())
+    assert [len(page["SpotFleetRequestConfigs"]) for page in pages] == [PAGE, 1]
     states = {
         each["SpotFleetRequestId"]: each["SpotFleetRequestState"]
         for page in pages
         for each in page["SpotFleetRequestConfigs"]
     }
-    assert len(states) == 4 * PAGE
-    assert {id_ for id_, state in states.items() if state.startswith("cancelled")} == {made[number] for number in due}
+    assert list(states) == thousand_and_one
+    over = {number for number, id_ in enumerate(thousand_and_one) if states[id_].startswith("cancelled")}
+    assert over == {0, *DUE}
