@@ -92,7 +92,7 @@ def main() -> int:
         lock = _only_one(chosen.lock)
         daemon = Daemon(chosen)
         daemon.run()
-    except AnnexError as error:
+    except (AnnexError, OSError) as error:
         log.error("%s", error)
         return 1
     os.close(lock)
