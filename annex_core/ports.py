@@ -242,6 +242,14 @@ class Cloud(Protocol):
         """What carries all these tags and is not gone, a phrase each: instances, fleets, volumes, launch templates."""
         ...
 
+    def find_template(self, name: str, wanted: Mapping[str, str]) -> str | None:
+        """
+        The id of the template of that name, where it is ours: from a call whose answer was lost.
+
+        Args:
+            wanted: Tags of the annex; a template that carries another annex's is not found.
+        """
+
     def delete_template(self, template: str) -> None:
         """Gone already is fine."""
         ...

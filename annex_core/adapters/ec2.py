@@ -210,6 +210,9 @@ class Ec2Cloud:
     def put_template(self, request: TemplateRequest, *, existing: str | None) -> TemplateRef:
         return self._templates.put(request, self._root(request.image), existing=existing)
 
+    def find_template(self, name: str, wanted: Mapping[str, str]) -> str | None:
+        return self._templates.find(name, wanted)
+
     def delete_template(self, template: str) -> None:
         self._templates.delete(template)
 

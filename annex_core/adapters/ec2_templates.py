@@ -44,7 +44,7 @@ class LaunchTemplates:
         data = requests.launch_template_data(request, root)
         put = self._add_version(existing, request, data) if existing else None
         put = put or self._create(request, data)
-        put = put or self._add_version(self._find_ours(request), request, data)
+        put = put or self._add_version(self._taken_by_us(request), request, data)
         if put is None:
             raise Unavailable(f"the launch template {request.name} was deleted while it was asked for")
         return put
@@ -104,14 +104,23 @@ class LaunchTemplates:
         _log_warning(request, answer.get("Warning"))
         return TemplateRef(template, answer["LaunchTemplateVersion"]["VersionNumber"])
 
-    def _find_ours(self, request: TemplateRequest) -> str:
+    def find(self, name: str, wanted: Mapping[str, str]) -> str | None:
+        # By filter, not by name: one that there isn't would be an error.
         with aws_call("DescribeLaunchTemplates"):
-            found = self._reader.describe_launch_templates(LaunchTemplateNames=[request.name])["LaunchTemplates"]
+            found = self._reader.describe_launch_templates(
+                Filters=[{"Name": "launch-template-name", "Values": [name]}]
+            )["LaunchTemplates"]
         for template in found:
             its = tags_of(template.get("Tags", ()))
-            if all(its.get(key) == request.tags.get(key) for key in _SAME_ANNEX):
+            if all(its.get(key) == wanted.get(key) for key in _SAME_ANNEX):
                 return template["LaunchTemplateId"]
-        raise Refused(f"there is a launch template {request.name} that isn't this annex's")
+        return None
+
+    def _taken_by_us(self, request: TemplateRequest) -> str:
+        found = self.find(request.name, request.tags)
+        if found is None:
+            raise Refused(f"there is a launch template {request.name} that isn't this annex's")
+        return found
 
 
 def _log_warning(request: TemplateRequest, warning: ValidationWarningTypeDef | None) -> None:

@@ -144,10 +144,11 @@ _DEATHS_KEPT = 50
 
 @dataclass(frozen=True)
 class Template:
-    """The launch template of an annex as last made, with the bundle that its user data points to."""
+    """The launch template of an annex as last made, with the bundle that its user data points to; or as meant."""
 
     annex: str
     template: str
+    """Its id; empty as long as nobody knows whether it was made."""
     version: int
     bucket: str
     digest: str

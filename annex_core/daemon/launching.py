@@ -19,6 +19,7 @@ from annex_core.daemon.recovery import send
 from annex_core.daemon.regions import Region, Regions
 from annex_core.errors import BadRequest, BadRoute, NotPermitted, Refused
 from annex_core.fleet_file.configuration import FleetConfig
+from annex_core.model import tags
 from annex_core.model.annex import Annex, LaunchState, Obstacle
 from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
@@ -195,13 +196,25 @@ class Launcher:
         if template:
             region = self._regions[annex.place]
             try:
-                region.cloud.delete_template(template.template)
+                # One that was only meant to be made may have been made: AWS's tags tell.
+                made = template.template or region.cloud.find_template(_name(annex), self._identity(annex))
+                if made:
+                    region.cloud.delete_template(made)
                 if template.bucket:
                     region.store(template.bucket).delete(bundle_key(annex.id))
             except (NotPermitted, Refused) as error:
                 # The next life finds and re-uses what stays: it must not wait for ever.
-                log.error("annex %s: template %s or its bundle stays: %s", annex.key, template.template, error)
+                log.error("annex %s: template %s or its bundle stays: %s", annex.key, _name(annex), error)
         self._journal.finish(annex, self._clock())
+
+    def _identity(self, annex: Annex) -> dict[str, str]:
+        """Tags that no other annex carries."""
+        return {
+            tags.POOL: self._site.pool,
+            tags.ACCESS_POINT: self._site.access_point,
+            tags.OWNER: annex.key.owner,
+            tags.NAME: annex.key.name,
+        }
 
     def _tags(self, wanted: LaunchFleet, route: Route) -> dict[str, str]:
         annex = wanted.annex
@@ -231,9 +244,12 @@ class Launcher:
         described = self._described(wanted, route, region, data)
         request, point = described.request, described.point
         needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
+        bucket = (route.bucket or "") if point else ""
         known = self._journal.template(annex.id)
-        if known and known.digest == described.digest and known.url_expires >= needed_until:
+        if known and known.template and known.digest == described.digest and known.url_expires >= needed_until:
             return TemplateRef(known.template, known.version)
+        if known is None:  # whoever finishes the annex looks for it, should we not live to hear of it
+            self._journal.keep_template(Template(annex.id, "", 0, bucket, "", now))
         content = self._bundle(wanted, point, described.config_dir) if point else b""
         store = region.store(route.bucket) if route.bucket else None
         if store and content:
@@ -247,9 +263,8 @@ class Launcher:
             text = user_data(source=source, lease_ends=annex.lease_ends, ends_at_latest=annex.ends_at_latest)
         made = region.cloud.put_template(
             replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
-            existing=known.template if known else None,
+            existing=(known.template or None) if known else None,
         )
-        bucket = (route.bucket or "") if point else ""
         self._journal.keep_template(Template(annex.id, made.id, made.version, bucket, described.digest, good_until))
         return made
 
@@ -273,7 +288,7 @@ class Launcher:
         if image != route.image:
             self._learned.keep_image(route.place, route.image, image)
         request = TemplateRequest(
-            name=f"condor-annex-{annex.id}",
+            name=_name(annex),
             client_token="",
             image=image,
             user_data="",
@@ -329,6 +344,11 @@ def _subnets(route: Route, region: Region) -> Mapping[str, str]:
     if not of_zone:
         raise Refused(f"route {route.name} names no subnet")
     return of_zone
+
+
+def _name(annex: Annex) -> str:
+    """Of its launch template."""
+    return f"condor-annex-{annex.id}"
 
 
 def _pools(overrides: Iterable[Override], route: Route, region: Region) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from annex_core.adapters.audit import because
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
+from annex_core.daemon.asked import AskedLately
 from annex_core.daemon.causes import cause
 from annex_core.daemon.deaths import Deaths
 from annex_core.daemon.first_look import FirstLook
@@ -109,6 +110,7 @@ class Provisioner:
         self._hands = hands
         self._first_look = FirstLook(launcher=launcher, regions=regions, clock=clock, wake=wake)
         self._matcher = matcher
+        self._asked = AskedLately()
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
@@ -272,9 +274,11 @@ class Provisioner:
                 log.info("cancelling %s: %s", ", ".join(fleets), why)
                 _complain(self._regions[place].cloud.cancel_fleets(fleets, terminate=terminate))
             case Terminate(place, instances, why):
-                self._deaths.before_ending(place, instances, why, snapshot)
-                log.info("terminating %s: %s", ", ".join(instances), why)
-                _complain(self._regions[place].cloud.terminate(instances))
+                if due := self._asked.due(instances, self._clock()):
+                    self._deaths.before_ending(place, due, why, snapshot)
+                    log.info("terminating %s: %s", ", ".join(due), why)
+                    _complain(self._regions[place].cloud.terminate(due))
+                    self._asked.note(due, self._clock())
             case Retag(annex, changes):
                 for tags, ids in changes:
                     log.info("annex %s: %s of %s", annex.key, ", ".join(f"{k} = {v}" for k, v in tags), ", ".join(ids))

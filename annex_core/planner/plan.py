@@ -220,7 +220,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
         actions.append(
             CancelFleets(annex.place, tuple(spent), terminate=True, why="nothing of it is left and nothing is open")
         )
-    return actions + _never_joined(annex, route, held, snapshot)
+    return actions + _never_joined(annex, route, held, view, snapshot)
 
 
 def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now: datetime) -> bool:
@@ -235,13 +235,20 @@ def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now
     return any(fleet.id == launch.fleet and fleet.may_launch for fleet in view.fleets)
 
 
-def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Snapshot) -> list[Action]:
+def _never_joined(
+    annex: Annex, route: Route | None, held: Holding, view: RegionView, snapshot: Snapshot
+) -> list[Action]:
     within = route.join_within if route else Route.join_within
     if annex.pilot:
         return []
     if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
         return []
-    late = tuple(known.id for known in held.instances if known.joined is None and snapshot.at - known.launched > within)
+    listed = {instance.id for instance in view.instances}  # one that was just ended counts as held for a while
+    late = tuple(
+        known.id
+        for known in held.instances
+        if known.joined is None and known.id in listed and snapshot.at - known.launched > within
+    )
     return [Terminate(annex.place, late, why=f"not joined within {within}")] if late else []
 
 

@@ -100,6 +100,7 @@ def main(arguments: list[str]) -> int:
             account=chosen.account,
             bucket=chosen.bucket,
             seed=chosen.seed,
+            used=True,
         )
         stack.enter_context(cloud)
         print(f"local cloud at {cloud.url}", flush=True)

@@ -29,7 +29,7 @@ from rehearsal.cloud.launcher import Launcher
 from rehearsal.cloud.life import Life, Lives
 from rehearsal.cloud.metadata import Metadata
 from rehearsal.cloud.quotas import LocalQuotas
-from rehearsal.cloud.roles import load_policy_of_fleet_roles
+from rehearsal.cloud.roles import create_service_linked_roles, load_policy_of_fleet_roles
 from rehearsal.cloud.serving import Server
 from rehearsal.cloud.settings import Settings
 from rehearsal.cloud.stacks import LocalStacks, LocalStacksResponse
@@ -75,6 +75,7 @@ class LocalCloud:
         account: str = ACCOUNT,
         bucket: str = BUCKET,
         seed: int = 0,
+        used: bool = False,
     ) -> None:
         """
         Args:
@@ -83,9 +84,11 @@ class LocalCloud:
                 own in 127.0.0.0/8, with this port; elsewhere one server knows instances by the peer's address. None:
                 not at all.
             launcher: Who boots machines; None: instances are records only.
+            used: The account has asked for Spot capacity before, and has AWS's service-linked roles since.
         """
         self.world = World(account, seed, settings or Settings())
         self.bucket = bucket
+        self._used = used
         self._stopping = Event()
         self._regions: dict[str, LocalEC2Backend] = {}
         self._metadata_at = metadata
@@ -189,6 +192,8 @@ class LocalCloud:
         iam = iam_backends[self.world.account]["aws"]
         iam.create_role(FLEET_ROLE, "{}", "/", None, "", [], "3600")
         load_policy_of_fleet_roles(iam, self.world.account)
+        if self._used:
+            create_service_linked_roles(iam)
 
     def _prepare(self, region: str) -> None:
         """Called before every call: a region begins to exist with the first."""

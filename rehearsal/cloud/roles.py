@@ -5,6 +5,15 @@ from moto.iam.models import SERVICE_NAME_CONVERSION, AWSManagedPolicy, IAMBacken
 SERVICE_NAME_CONVERSION |= {"spot": "EC2Spot", "spotfleet": "EC2SpotFleet"}  # how AWS names their roles
 
 
+SPOT_SERVICES = ("spot.amazonaws.com", "spotfleet.amazonaws.com")
+
+
+def create_service_linked_roles(iam: IAMBackend) -> None:
+    """Those that AWS makes in an account when it first asks for Spot capacity."""
+    for service in SPOT_SERVICES:
+        iam.create_service_linked_role(service, "", "")
+
+
 def load_policy_of_fleet_roles(iam: IAMBackend, account: str) -> None:
     """moto loads all of AWS's own policies or none, and all take a second."""
     policy = AWSManagedPolicy.from_data(

@@ -207,10 +207,17 @@ def test_a_token_that_ec2_knows_with_older_user_data_is_taken_over(cloud: Ec2Clo
     stub.add_response(
         "describe_launch_templates",
         {"LaunchTemplates": [{"LaunchTemplateId": "lt-1", "Tags": TAG_LIST}]},
-        {"LaunchTemplateNames": ["blue-0123456789"]},
+        {"Filters": [{"Name": "launch-template-name", "Values": ["blue-0123456789"]}]},
     )
     stub.add_response("create_launch_template_version", {"LaunchTemplateVersion": {"VersionNumber": 2}})
     assert cloud.put_template(TEMPLATE, existing=None) == TemplateRef("lt-1", 2)
+
+
+def test_a_template_of_which_nobody_heard_is_found_by_its_name_and_tags_alone(cloud: Ec2Cloud, image: str) -> None:
+    assert cloud.find_template(TEMPLATE.name, TAGS) is None
+    unheard = cloud.put_template(replace(TEMPLATE, image=image), existing=None)
+    assert cloud.find_template(TEMPLATE.name, TAGS) == unheard.id
+    assert cloud.find_template(TEMPLATE.name, TAGS | {"htcondor:Owner": "bob"}) is None
 
 
 def test_another_s_template_of_that_name_is_refused(cloud: Ec2Cloud, image: str) -> None:

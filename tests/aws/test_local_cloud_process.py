@@ -193,6 +193,12 @@ def test_a_wrong_option_is_said_so(wrong: list[str]) -> None:
     assert (done.returncode, "error:" in done.stderr) == (2, True)
 
 
+def test_its_account_has_asked_for_spot_capacity_before(url: str, session: boto3.Session) -> None:
+    iam = session.client("iam", endpoint_url=url)
+    found = {each["RoleName"] for each in iam.list_roles()["Roles"]}
+    assert {"AWSServiceRoleForEC2Spot", "AWSServiceRoleForEC2SpotFleet"} <= found
+
+
 @pytest.mark.parametrize("program", ["rehearsal", "rehearsal.cloud"])
 @pytest.mark.parametrize("word", ["-help", "--help", "-h"])
 def test_help_is_given_in_every_spelling(program: str, word: str) -> None:

@@ -60,6 +60,7 @@ class FakeCloud:
         self.requests = []
         self.documents = []
         self.templates = []
+        self.made_unheard = {}  # templates whose answer was lost, by name
         self.deleted = []
         self.cancelled = []
         self.closed = []
@@ -151,6 +152,7 @@ class FakeCloud:
         self.closed += ids
 
     def terminate(self, ids):
+        self._may_fail("terminate")
         self.terminated += ids
         self.listed_instances = [each for each in self.listed_instances if each.id not in ids]
         return {}
@@ -181,6 +183,9 @@ class FakeCloud:
         self._may_fail("remains")
         shown = [*self.listed_instances, *self.listed_fleets]
         return [f"{each.id} ({each.state})" for each in shown if wanted.items() <= each.tags.items()]
+
+    def find_template(self, name, wanted):
+        return self.made_unheard.get(name)
 
     def delete_template(self, template):
         self.deleted.append(template)

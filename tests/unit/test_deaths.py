@@ -55,6 +55,25 @@ def test_what_a_machine_printed_is_kept_before_it_is_ended_for_not_joining(daemo
     assert "Linux version" in death.console
 
 
+def test_a_machine_that_aws_still_shows_is_asked_to_end_again_a_minute_later_and_not_at_each_look(daemon):
+    asked = []
+    daemon.cloud.terminate = lambda ids: asked.extend(ids) or {}
+    daemon.cycle(after=LATE)
+    for _ in range(5):
+        daemon.cycle(after=timedelta(seconds=5))
+    assert asked == ["i-1"]
+    daemon.cycle(after=timedelta(minutes=1))
+    assert asked == ["i-1", "i-1"]
+
+
+def test_one_that_could_not_be_asked_for_is_asked_for_at_the_next_look(daemon):
+    daemon.cloud.errors["terminate"] = [Unavailable("no answer")]
+    daemon.cycle(after=LATE)
+    assert daemon.cloud.terminated == []
+    daemon.cycle(after=timedelta(seconds=5))
+    assert daemon.cloud.terminated == ["i-1"]
+
+
 def test_a_console_that_can_not_be_read_keeps_no_machine_alive_and_the_reason_is_told(daemon):
     daemon.cloud.errors["console"] = [NotPermitted("not allowed to call GetConsoleOutput")]
     daemon.cycle(after=LATE)

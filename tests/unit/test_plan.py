@@ -340,6 +340,14 @@ class TestDamping:
 
 
 class TestEnds:
+    def test_a_young_machine_that_aws_lists_no_more_is_not_asked_to_end_again(self):
+        quick = replace(ROUTE, join_within=timedelta(seconds=10))
+        young = known("i-1", launched=NOW - timedelta(seconds=30))
+        shown = instance(launched=young.launched)
+        for listed, ended in (([shown], [("i-1",)]), ([], [])):
+            of = living([group()], at=RegionView(listed), known=[young], routes={"spot": quick})
+            assert [each.instances for each in plan(of).actions if isinstance(each, Terminate)] == ended
+
     def test_what_is_due_is_cancelled_and_terminated_by_its_tags_though_the_journal_knows_nothing(self):
         over = carried(of=annex(lease_ends=NOW))
         decided = plan(snapshot(None, regions={REGION: RegionView([instance(tags=over)], [fleet(tags=over)])}))

@@ -9,7 +9,7 @@ import pytest
 from annex_core.adapters.journal import Journal
 from annex_core.daemon.hands import Errand
 from annex_core.daemon.recovery import RESEND_FOR, recover
-from annex_core.errors import JournalBroken, NotPermitted, Refused
+from annex_core.errors import JournalBroken, NotPermitted, OutcomeUnknown, Refused
 from annex_core.model.annex import LaunchState
 from annex_core.model.route import FleetApi
 from annex_core.model.snapshot import RegionView
@@ -151,6 +151,21 @@ def test_a_template_that_may_not_be_deleted_keeps_no_annex_from_ending(daemon, e
     daemon.cycle(after=ROUTE.lifetime)
     daemon.cycle(after=MINUTE)
     assert daemon.journal.annexes() == ()
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_template_that_may_have_been_made_unheard_is_looked_for_and_goes_with_its_bundle(daemon, made):
+    daemon.cloud.errors["put_template"] = [OutcomeUnknown("killed meanwhile")]
+    daemon.cycle()
+    (life,) = daemon.journal.annexes()
+    if made:
+        daemon.cloud.made_unheard[f"condor-annex-{life.id}"] = "lt-unheard"
+    daemon.queue.groups = []
+    daemon.cycle(after=ROUTE.lifetime)
+    daemon.cycle(after=MINUTE)
+    assert daemon.journal.annexes() == ()
+    assert daemon.cloud.deleted == (["lt-unheard"] if made else [])
+    assert daemon.store.objects == {}
 
 
 def test_a_plan_that_waited_long_for_its_turn_is_not_carried_out(daemon):
