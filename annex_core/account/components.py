@@ -76,6 +76,15 @@ def bucket_name(account: str, region: str) -> str:
     return f"condor-annex-{account}-{region}"
 
 
+_BUCKET = re.compile(r"condor-annex-(\d{12})-[a-z0-9-]+")
+
+
+def bucket_owner(bucket: str) -> str | None:
+    """The account whose bucket it is by its name, as set-up gives them; None of another's name: it may be any's."""
+    found = _BUCKET.fullmatch(bucket)
+    return found[1] if found else None
+
+
 def fleet_role_name(region: str) -> str:
     return f"condor-annex-fleet-{region}"
 

@@ -26,6 +26,10 @@ _THERE = (
 )
 """What a launch uses and does not make."""
 
+_OF_OURS = (
+    "ec2:CancelSpotFleetRequests ec2:CreateLaunchTemplateVersion ec2:DeleteFleets ec2:DeleteLaunchTemplate"
+    " ec2:GetConsoleOutput ec2:TerminateInstances"
+)
 _LOOKING_AHEAD = "ec2:DescribeRouteTables ec2:DescribeSnapshots ec2:GetEbsDefaultKmsKeyId"
 _ASKED_AHEAD = "iam:GetRole kms:DescribeKey kms:GetKeyPolicy kms:ListGrants"
 """Before a route's first launch: would it succeed?"""
@@ -62,10 +66,14 @@ DAILY = (
             parameter("/condor-annex/*"),
         ),
     ),
-    Right("daily", "RequestFleets", "ec2:RequestSpotFleet", "", ec2("spot-fleet-request"), BECOMES_OURS),
-    Right("daily", "CreateFleets", "ec2:CreateFleet", "", ec2("fleet", "instance"), BECOMES_OURS),
-    Right("daily", "LaunchInstances", _LAUNCHES, "ec2:RunInstances", ec2("instance", "volume"), BECOMES_OURS),
-    Right("daily", "FromOurTemplates", _LAUNCHES, resources=ec2("launch-template"), condition=OURS),
+    Right(
+        # Templates are not among them: a launch's request tags would open every pool's.
+        "daily",
+        "Launch",
+        _LAUNCHES,
+        resources=ec2("fleet", "instance", "spot-fleet-request", "volume"),
+        condition=BECOMES_OURS,
+    ),
     Right("daily", "OutOfWhatThereIs", _LAUNCHES, resources=_THERE),
     Right(
         "daily",
@@ -98,20 +106,13 @@ DAILY = (
     ),
     Right("daily", "MakeTemplates", "ec2:CreateLaunchTemplate", "", ec2("launch-template"), BECOMES_OURS),
     Right(
+        # What is launched has no tags yet when it is asked for: of the launches' it is the template that this is about.
         "daily",
-        "ChangeOurTemplates",
-        "ec2:CreateLaunchTemplateVersion ec2:DeleteLaunchTemplate",
-        resources=ec2("launch-template"),
+        "UseAndEndWhatIsOurs",
+        f"{_LAUNCHES} {_OF_OURS}",
+        resources=ec2("fleet", "instance", "launch-template", "spot-fleet-request"),
         condition=OURS,
     ),
-    Right(
-        "daily",
-        "EndOurFleets",
-        "ec2:CancelSpotFleetRequests ec2:DeleteFleets",
-        resources=ec2("fleet", "spot-fleet-request"),
-        condition=OURS,
-    ),
-    Right("daily", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
     Right(
         "daily",
         "MoveLeases",
@@ -122,7 +123,6 @@ DAILY = (
             "ForAllValues:StringEquals": {"aws:TagKeys": (tags.LEASE_ENDS, tags.DRAINING)},
         },
     ),
-    Right("daily", "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
     Right(
         # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.
         "daily",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from botocore.credentials import (
     SharedCredentialProvider,
     create_credential_resolver,
 )
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 
 from annex_core.errors import AnnexError
 from annex_core.model.keys import Keys
@@ -30,13 +31,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """Whatever boto3 finds: environment, files, SSO, the instance's role."""
+    """Whatever boto3 finds: environment, files, SSO, the instance's role; its files are read again when they change."""
 
     profile: str | None = None
     """Of AWS's own configuration, to begin with."""
 
     def session(self) -> botocore.session.Session:
-        return botocore.session.Session(profile=self.profile)
+        core = botocore.session.Session(profile=self.profile)
+        return _alone(_Reading("chain", _ChainReader(self.profile)), core)
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ def source(named: str, file: Path | None) -> Source:
     return SharedFile(str(file)) if file else Chain()
 
 
-def _alone(credentials: Credentials) -> botocore.session.Session:
-    core = botocore.session.Session()
+def _alone(credentials: Credentials, core: botocore.session.Session | None = None) -> botocore.session.Session:
+    core = core or botocore.session.Session()
     core.register_component("credential_provider", CredentialResolver([_Only(credentials)]))
     return core
 
@@ -120,6 +122,55 @@ class _Reading(Credentials):
         return self._read()
 
 
+_Version = tuple[int, int, int]
+
+
+def _version(path: str) -> _Version:
+    """
+    Of a file's content.
+
+    Raises:
+        OSError: It can't be looked at.
+    """
+    status = Path(path).expanduser().stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+class _ChainReader:
+    """
+    What boto3's chain finds, found anew when one of AWS's files has changed; what refreshes itself does so between.
+
+    Raises:
+        NoCredentialsError: When read, where it finds nothing.
+        BotoCoreError: A file can't be read, or the profile isn't in it any more.
+    """
+
+    def __init__(self, profile: str | None) -> None:
+        self._profile = profile
+        core = botocore.session.Session(profile=profile)
+        self._files = [core.get_config_variable(each) for each in ("credentials_file", "config_file")]
+        self._one_at_a_time = threading.Lock()
+        self._found: tuple[list[_Version | None], Credentials] | None = None
+
+    def __call__(self) -> ReadOnlyCredentials:
+        with self._one_at_a_time:
+            versions = [_stands(path) for path in self._files]
+            if self._found is None or self._found[0] != versions:
+                found = botocore.session.Session(profile=self._profile).get_credentials()
+                if found is None:
+                    raise NoCredentialsError
+                self._found = versions, found
+            return self._found[1].get_frozen_credentials()
+
+
+def _stands(path: str) -> _Version | None:
+    """None where there is none."""
+    try:
+        return _version(path)
+    except OSError:
+        return None
+
+
 class _FileReader:
     """
     Sites renew short-lived credentials in the file while the daemon runs.
@@ -130,15 +181,14 @@ class _FileReader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._read: tuple[tuple[int, int, int], ReadOnlyCredentials] | None = None
+        self._read: tuple[_Version, ReadOnlyCredentials] | None = None
 
     def __call__(self) -> ReadOnlyCredentials:
         method = "shared-credentials-file"
         try:
-            status = Path(self._path).stat()
+            version = _version(self._path)
         except OSError as error:
             raise CredentialRetrievalError(provider=method, error_msg=str(error)) from error
-        version = (status.st_ino, status.st_mtime_ns, status.st_size)
         if self._read is None or self._read[0] != version:
             found = SharedCredentialProvider(self._path, profile_name="default").load()
             if found is None:

@@ -93,6 +93,47 @@ def test_a_route_s_credentials_sign_and_no_others(credentials: str, named: str, 
     assert signer(AwsRegion("us-east-2", credentials=source(named, Path(credentials))).s3()) == expected
 
 
+def renewed(file: Path, text: str) -> None:
+    """As tools renew such a file: whole, at once."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
+
+
+@pytest.mark.usefixtures("physics")
+def test_keys_renewed_in_a_profile_s_file_sign_the_next_call(credentials: str, tmp_path: Path) -> None:
+    region = AwsRegion("us-east-2", credentials=source("profile physics", Path(credentials)))
+    client = region.s3()
+    assert signer(client) == "AKIAOFPHYSICS"
+    renewed(tmp_path / "shared", "[physics]\naws_access_key_id = AKIARENEWED\naws_secret_access_key = hush\n")
+    assert signer(client) == "AKIARENEWED"
+
+
+@pytest.mark.usefixtures("physics")
+def test_of_a_profile_whose_file_was_spoilt_no_old_key_signs_and_the_mended_one_does(
+    credentials: str, tmp_path: Path
+) -> None:
+    client = AwsRegion("us-east-2", credentials=source("profile physics", Path(credentials))).s3()
+    assert signer(client) == "AKIAOFPHYSICS"
+    renewed(tmp_path / "shared", "[chemistry]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = hush\n")
+    with pytest.raises(NotPermitted, match="physics"), aws_call("PutObject"):
+        signer(client)
+    renewed(tmp_path / "shared", "[physics]\naws_access_key_id = AKIAMENDED\naws_secret_access_key = hush\n")
+    assert signer(client) == "AKIAMENDED"
+
+
+def test_the_site_s_chain_reads_a_renewed_default_profile_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "shared"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    client = AwsRegion("us-east-2", credentials=source("site", None)).s3()
+    for key in ("AKIAFIRST", "AKIASECOND"):
+        renewed(file, f"[default]\naws_access_key_id = {key}\naws_secret_access_key = hush\n")
+        assert signer(client) == key
+
+
 @pytest.mark.usefixtures("physics")
 def test_keys_in_memory_sign_and_others_take_their_place_at_the_next_call() -> None:
     held = [Keys("AKIAOFALICE", "hush")]

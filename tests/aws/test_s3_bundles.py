@@ -13,6 +13,7 @@ from types_boto3_s3 import S3Client
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.s3 import S3BundleStore, bundle_store
 from annex_core.errors import NotPermitted, Refused, Unavailable
+from rehearsal.cloud.cloud import LocalCloud
 
 OURS = {f"htcondor:Tag{n}": f"value {n}" for n in range(8)}
 
@@ -88,6 +89,37 @@ def test_a_failed_put_says_what_to_do_next(region: AwsRegion, code: str, status:
             S3BundleStore(client, "bundles").put("config-blue.tar.gz", b"", OURS)
 
 
+SET_UPS = "condor-annex-123456789012-us-east-2"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "said"),
+    [(SET_UPS, {"ExpectedBucketOwner": "123456789012"}), ("bundles", {}), ("condor-annex-rehearsal", {})],
+)
+def test_a_bucket_that_is_named_after_an_account_has_to_be_that_accounts(
+    region: AwsRegion, bucket: str, said: dict[str, str]
+) -> None:
+    client = region.s3()
+    store = S3BundleStore(client, bucket)
+    object_ = {"Bucket": bucket, "Key": "config-blue.tar.gz"}
+    with Stubber(client) as stub:
+        stub.add_response("put_object", {}, {**object_, "Body": b"token", "Tagging": "a=b", **said})
+        stub.add_response("delete_object", {}, {**object_, **said})
+        store.put("config-blue.tar.gz", b"token", {"a": "b"})
+        store.delete("config-blue.tar.gz")
+
+
+@pytest.mark.usefixtures("region")
+def test_no_bundle_goes_to_somebody_else_who_has_a_bucket_of_our_name(tmp_path: Path) -> None:
+    with LocalCloud() as ours, LocalCloud(account="210987654321", bucket=SET_UPS):
+        aws = AwsRegion("us-east-2", endpoint=ours.url, credentials_file=str(tmp_path / "credentials"))
+        store = bundle_store(aws, SET_UPS)
+        with pytest.raises(NotPermitted, match="PutObject: AccessDenied"):
+            store.put("config-blue.tar.gz", b"token", OURS)
+        with pytest.raises(NotPermitted, match="DeleteObject: AccessDenied"):
+            store.delete("config-blue.tar.gz")
+
+
 def test_a_url_names_the_region_s_own_host(region: AwsRegion) -> None:
     url = bundle_store(region, "bundles").url("config-blue.tar.gz", expires_in=1800)
     assert url.startswith("https://bundles.s3.us-east-2.amazonaws.com/config-blue.tar.gz?")
@@ -105,5 +137,5 @@ def test_a_url_is_signed_with_version_4_for_as_long_as_asked(region: AwsRegion) 
 
 
 def test_a_url_asks_for_no_header_but_the_host(region: AwsRegion) -> None:
-    query = parse_qs(urlsplit(bundle_store(region, "bundles").url("config-blue.tar.gz", expires_in=60)).query)
+    query = parse_qs(urlsplit(bundle_store(region, SET_UPS).url("config-blue.tar.gz", expires_in=60)).query)
     assert query["X-Amz-SignedHeaders"] == ["host"]

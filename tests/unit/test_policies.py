@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from annex_core.account.policies import POLICIES, policy
+from annex_core.account.policies import BY_PROJECT, POLICIES, policy
 from annex_core.cli.main import main
 from tests.iam import Context, allowed
 
@@ -132,6 +132,105 @@ def test_the_daemon_may_read_which_images_are_published(daily: dict[str, Any]) -
     """By the policy's text: the simulator knows no parameter without an account, as AWS's own are."""
     [images] = [each for each in daily["Statement"] if each["Sid"] == "FindImagesAndSigns"]
     assert "arn:aws:ssm:*::parameter/aws/service/*" in images["Resource"]
+
+
+OUR_PROJECT = {"aws:ResourceTag/htcondor:ProjectID": "physics"}
+BECOMES_OUR_PROJECTS = {"aws:RequestTag/htcondor:ProjectID": "physics"}
+ANOTHER_PROJECT = {"aws:ResourceTag/htcondor:ProjectID": "chemistry"}
+BECOMES_ANOTHERS = {"aws:RequestTag/htcondor:ProjectID": "chemistry"}
+
+
+class TestOfOneProject:
+    @pytest.fixture
+    def physics(self) -> dict[str, Any]:
+        return policy("daily", partition="aws", account=ACCOUNT, pool=POOL, project="physics")
+
+    @pytest.mark.parametrize(
+        ("action", "resource", "context"),
+        [
+            ("ec2:DescribeInstances", "*", {}),
+            ("ec2:RequestSpotFleet", FLEET, BECOMES_OURS | BECOMES_OUR_PROJECTS),
+            ("ec2:RequestSpotFleet", TEMPLATE, OURS | OUR_PROJECT),
+            ("ec2:RunInstances", INSTANCE, BECOMES_OURS | BECOMES_OUR_PROJECTS),
+            ("ec2:RunInstances", ec2("subnet/subnet-1"), {}),
+            ("ec2:CreateLaunchTemplate", TEMPLATE, BECOMES_OURS | BECOMES_OUR_PROJECTS),
+            ("ec2:CreateTags", FLEET, BECOMES_OURS | BECOMES_OUR_PROJECTS | {"ec2:CreateAction": "RequestSpotFleet"}),
+            ("ec2:CreateTags", INSTANCE, OURS | OUR_PROJECT | {"aws:TagKeys": ["htcondor:LeaseEnds"]}),
+            ("ec2:CancelSpotFleetRequests", FLEET, OURS | OUR_PROJECT),
+            ("ec2:DeleteFleets", INSTANT, OURS | OUR_PROJECT),
+            ("ec2:TerminateInstances", INSTANCE, OURS | OUR_PROJECT),
+            ("ec2:DeleteLaunchTemplate", TEMPLATE, OURS | OUR_PROJECT),
+            ("s3:PutObject", BUNDLE, {"aws:ResourceAccount": ACCOUNT}),
+        ],
+    )
+    def test_its_annexes_come_and_go(
+        self, physics: dict[str, Any], action: str, resource: str, context: Context
+    ) -> None:
+        assert allowed(physics, action, resource, context)
+
+    @pytest.mark.parametrize(
+        ("action", "resource", "context"),
+        [
+            pytest.param("ec2:CancelSpotFleetRequests", FLEET, OURS | ANOTHER_PROJECT, id="another project's fleet"),
+            pytest.param("ec2:CancelSpotFleetRequests", FLEET, OURS, id="a fleet of no project"),
+            pytest.param("ec2:CancelSpotFleetRequests", FLEET, ANOTHERS | OUR_PROJECT, id="its name in another pool"),
+            pytest.param("ec2:DeleteFleets", INSTANT, OURS | ANOTHER_PROJECT, id="another project's EC2 Fleet"),
+            pytest.param("ec2:TerminateInstances", INSTANCE, OURS | ANOTHER_PROJECT, id="another project's instance"),
+            pytest.param("ec2:DeleteLaunchTemplate", TEMPLATE, OURS | ANOTHER_PROJECT, id="another project's template"),
+            pytest.param("ec2:RunInstances", TEMPLATE, OURS | ANOTHER_PROJECT, id="from another project's template"),
+            pytest.param("ec2:GetConsoleOutput", INSTANCE, OURS | ANOTHER_PROJECT, id="another project's console"),
+            pytest.param(
+                "ec2:CreateTags",
+                INSTANCE,
+                OURS | ANOTHER_PROJECT | {"aws:TagKeys": ["htcondor:LeaseEnds"]},
+                id="another project's lease",
+            ),
+            pytest.param(
+                "ec2:CreateTags",
+                INSTANCE,
+                OURS | OUR_PROJECT | BECOMES_ANOTHERS | {"aws:TagKeys": ["htcondor:ProjectID"]},
+                id="giving away",
+            ),
+            pytest.param("ec2:RequestSpotFleet", FLEET, BECOMES_OURS | BECOMES_ANOTHERS, id="for another project"),
+            pytest.param("ec2:RunInstances", INSTANCE, BECOMES_OURS, id="for no project"),
+            pytest.param("ec2:CreateLaunchTemplate", TEMPLATE, BECOMES_OURS | BECOMES_ANOTHERS, id="a template for it"),
+        ],
+    )
+    def test_it_may_not_touch(self, physics: dict[str, Any], action: str, resource: str, context: Context) -> None:
+        assert not allowed(physics, action, resource, context)
+
+    def test_without_set_up_too(self) -> None:
+        physics = policy("no-admin", partition="aws", account=ACCOUNT, pool=POOL, project="physics")
+        assert allowed(physics, "ec2:RunInstances", INSTANCE, BECOMES_OURS | BECOMES_OUR_PROJECTS)
+        assert allowed(physics, "ec2:TerminateInstances", INSTANCE, OURS | OUR_PROJECT)
+        assert not allowed(physics, "ec2:RunInstances", INSTANCE, BECOMES_OURS | BECOMES_ANOTHERS)
+        assert not allowed(physics, "ec2:TerminateInstances", INSTANCE, OURS | ANOTHER_PROJECT)
+
+    @pytest.mark.parametrize("name", sorted(BY_PROJECT))
+    def test_it_fits_into_a_managed_policy(self, name: Any) -> None:
+        document = policy(name, partition="aws-us-gov", account=ACCOUNT, pool="a" * 60, project="b" * 40)
+        assert len(json.dumps(document, separators=(",", ":"))) <= _MOST_CHARACTERS
+
+    def test_it_is_printed(self, capsys: pytest.CaptureFixture[str], physics: dict[str, Any]) -> None:
+        assert main(["policies", "daily", "-account", ACCOUNT, "-pool", POOL, "-project", "physics"]) == 0
+        assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(physics))
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["-project", "physics"],
+            ["reaper", "-project", "physics"],
+            ["daily", "-project", ""],
+            ["daily", "-project", "*"],
+            ["daily", "-project", "${aws:username}"],
+            ["daily", "-project", "a" * 129],
+            ["daily", "-project", "physik", "-project", "physics"],
+        ],
+    )
+    def test_what_makes_none_is_refused(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as end:
+            main(["policies", "-account", ACCOUNT, "-pool", POOL, *words])
+        assert (end.value.code, capsys.readouterr().out) == (2, "")
 
 
 @pytest.fixture
