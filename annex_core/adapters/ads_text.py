@@ -20,6 +20,10 @@ class NotAds(ValueError):  # noqa: N818 - what the text is
     """Text that holds no job ads; str() says where it stops making sense."""
 
 
+class CutOff(NotAds):
+    """The last ad is not whole; all before it were."""
+
+
 def ads(lines: Iterable[str], wanted: Collection[str]) -> Iterator[Ad]:
     """
     Args:
@@ -37,7 +41,7 @@ def ads(lines: Iterable[str], wanted: Collection[str]) -> Iterator[Ad]:
             yield from read(chain([line], stream), {name.lower(): name for name in wanted})
 
 
-def _from_long(lines: Iterable[str], names: dict[str, str]) -> Iterator[Ad]:
+def _from_long(lines: Iterator[str], names: dict[str, str]) -> Iterator[Ad]:
     ad: Ad = {}
     raw: list[str] = []
     any_line = False
@@ -50,6 +54,8 @@ def _from_long(lines: Iterable[str], names: dict[str, str]) -> Iterator[Ad]:
             continue
         name, equals, value = text.partition("=")
         if not equals:
+            if any_line and not line.endswith("\n") and next(lines, None) is None:
+                raise CutOff("the last job ad is cut off")
             raise NotAds(f"line {number} is no ATTRIBUTE = VALUE: {text[:60]!r}")
         any_line = True
         kept = names.get(name.strip().lower())
@@ -119,7 +125,7 @@ def _from_json(lines: Iterable[str], names: dict[str, str]) -> Iterator[Ad]:
     waiting = ""
     for number, line in enumerate(lines, 1):
         waiting += line
-        if line.rstrip()[-1:] not in {"}", "]", ","}:
+        if line.endswith("\n") and line.rstrip()[-1:] not in {"}", "]", ","}:
             continue
         while waiting := waiting.lstrip("[], \r\n\t"):
             try:
@@ -133,7 +139,7 @@ def _from_json(lines: Iterable[str], names: dict[str, str]) -> Iterator[Ad]:
             yield _of_json(found, names)
             waiting = waiting[end:]
     if waiting.strip("[], \r\n\t"):
-        raise NotAds("the last job ad is cut off")
+        raise CutOff("the last job ad is cut off")
 
 
 def _of_json(found: dict[str, Any], names: dict[str, str]) -> Ad:

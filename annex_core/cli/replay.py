@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -102,7 +103,7 @@ def _jobs(wanted: argparse.Namespace) -> Workload:
     if wanted.since and not span:
         raise BadRequest(f"-since {wanted.since}: it takes a duration, such as 30d")
     if wanted.file:
-        return recorded(Path(wanted.file), since=time.time() - span if span else 0.0)
+        return recorded(Path(wanted.file), since=time.time() - span if span else -math.inf)
     return of_schedd(since=time.time() - (span or 30 * duration.DAY))
 
 
@@ -195,6 +196,8 @@ def show(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome], console
         f"{counted(len(jobs), 'job')} in {counted(len(jobs.shapes), 'shape')}, {jobs.cpu_hours:,.0f} CPU-hours, "
         f"submitted in {days:.1f} days; each owner has an annex."
     )
+    for which, number in jobs.left_out.items():
+        console.print(f"Left out: {counted(number, 'job')} {which}.", soft_wrap=True)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True, max_width=20)
     for name in ("USD", "/CPU-h", "WAIT", "95%", "WASTE", "BUSY", "MACHINES", "NOT RUN"):
@@ -234,6 +237,7 @@ def _document(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome]) ->
     return {
         "jobs": len(jobs),
         "shapes": len(jobs.shapes),
+        "left_out": dict(jobs.left_out),
         "cpu_hours": jobs.cpu_hours,
         "from": datetime.fromtimestamp(jobs.submitted[0], UTC).isoformat(),
         "to": datetime.fromtimestamp(jobs.submitted[-1], UTC).isoformat(),

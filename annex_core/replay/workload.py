@@ -1,8 +1,12 @@
 """What is replayed: jobs with the moment they were submitted, how long they ran and what they asked for."""
 
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+from annex_core.planner.runtimes import LONGEST
 
 Arrival = tuple["Shape", float, float]
 """A job: what it is like, when it was submitted (epoch seconds), how long it ran (seconds)."""
@@ -32,6 +36,8 @@ class Workload:
     seconds: Sequence[float]
     shape: Sequence[int]
     """Index into *shapes*."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many recorded jobs are not among them, by the reason: a relative clause."""
 
     def __len__(self) -> int:
         return len(self.submitted)
@@ -41,12 +47,23 @@ class Workload:
         return sum(s * self.shapes[k].cpus for s, k in zip(self.seconds, self.shape, strict=True)) / 3600
 
 
-def workload(jobs: Iterable[Arrival]) -> Workload:
-    """The jobs as columns, in order, whatever order they come in. A job that ran for no time is left out."""
+def workload(jobs: Iterable[Arrival], left_out: Mapping[str, int] | None = None) -> Workload:
+    """
+    The jobs as columns, in order, whatever order they come in.
+
+    What can't have been so is left out: run times and moments that are nothing, negative, endless or absurd tell of a
+    clock.
+
+    Args:
+        left_out: What whoever recorded them has left out; read when the jobs have been.
+    """
+    senseless: Counter[str] = Counter()
     numbers: dict[Shape, int] = {}
     submitted, seconds, shape = array("d"), array("d"), array("L")
     for kind, at, ran in jobs:
-        if ran > 0:
+        if why := _senseless(at, ran):
+            senseless[why] += 1
+        else:
             submitted.append(at)
             seconds.append(ran)
             shape.append(numbers.setdefault(kind, len(numbers)))
@@ -56,4 +73,13 @@ def workload(jobs: Iterable[Arrival]) -> Workload:
         array("d", [submitted[n] for n in order]),
         array("d", [seconds[n] for n in order]),
         array("L", [shape[n] for n in order]),
+        left_out={**(left_out or {}), **senseless},
     )
+
+
+def _senseless(submitted: float, ran: float) -> str | None:
+    if not (isfinite(submitted) and submitted >= 0):
+        return "that were submitted at no moment that can be"
+    if not ran > 0:
+        return "that ran for no time, or for less"
+    return None if ran <= LONGEST.total_seconds() else "that ran for longer than any job does"

@@ -93,12 +93,11 @@ def test_what_was_submitted_before_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "holds no job"),
         ("dear diary\n", "no history"),
         ("; UnixStartTime: 0\n1 2 3 4 5 6 7 8 9 10 11\n1 2 3\n", "a line of 3 numbers"),
         (HISTORY.replace("1700000500", "1700000100"), "holds no job"),
     ],
-    ids=["empty", "prose", "a torn line", "negative run time"],
+    ids=["prose", "a torn line", "negative run time"],
 )
 def test_a_file_that_is_no_history_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(Refused, match=says):
@@ -108,3 +107,90 @@ def test_a_file_that_is_no_history_is_refused_with_the_reason(tmp_path: Path, te
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="can't be read"):
         recorded(tmp_path / "none")
+
+
+def swf(*jobs: tuple[float, float], end: str = "\n") -> str:
+    """Jobs by submission and run time."""
+    lines = [f"{n} {at:g} 0 {ran:g} 1 -1 -1 1 -1 -1 1 1 1 1 1 -1 -1 -1" for n, (at, ran) in enumerate(jobs, 1)]
+    return "\n".join(lines) + end
+
+
+def test_run_times_of_nothing_or_less_or_for_ever_are_left_out_and_counted(tmp_path: Path) -> None:
+    found = recorded(written(tmp_path, swf((1, 60), (2, 0), (3, -7), (4, 1e12))))
+    assert list(found.seconds) == [60]
+    assert found.left_out == {"that ran for no time, or for less": 2, "that ran for longer than any job does": 1}
+
+
+def test_clocks_that_go_back_change_the_order_and_nothing_else(tmp_path: Path) -> None:
+    found = recorded(written(tmp_path, swf((100, 60), (5, 30), (-40, 10))))
+    assert list(found.submitted) == [5, 100]
+    assert found.left_out == {"that were submitted at no moment that can be": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "seconds"),
+    [
+        ("CompletionDate = 1700000100", 77),  # it ended before it began
+        ("CompletionDate = -1", 77),
+        ("JobCurrentStartExecutingDate = 99999999999", 77),
+    ],
+)
+def test_a_run_that_ended_before_it_began_is_as_long_as_its_wall_clock(
+    tmp_path: Path, changed: str, seconds: float
+) -> None:
+    name = changed.partition(" ")[0]
+    lines = [changed if line.startswith(name) else line for line in HISTORY.splitlines()]
+    found = recorded(written(tmp_path, "\n".join(["RemoteWallClockTime = 77.0", *lines, ""])))
+    assert list(found.seconds) == [seconds]
+
+
+def test_an_ad_without_a_moment_of_submission_is_counted_as_left_out(tmp_path: Path) -> None:
+    text = HISTORY + HISTORY.replace("QDate = 1700000100", "QDate = 0")
+    assert recorded(written(tmp_path, text)).left_out == {"that were submitted at no moment that can be": 1}
+
+
+ONE_AD = HISTORY.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HISTORY + ONE_AD[:-20],
+        HISTORY + ONE_AD[: ONE_AD.index("RequestCpus") + 7],
+        '[{"JobStatus": 4, "QDate": 1, "RemoteWallClockTime": 5}, {"JobStatus": 4, "QDa',
+        swf((1, 60)) + "2 5 0 60 1 -1 -1",
+        swf((1, 60)) + "2 5",
+    ],
+    ids=["long, in a value", "long, in a name", "JSON", "SWF", "SWF, two numbers"],
+)
+def test_a_last_job_that_is_half_written_is_left_out_and_told(tmp_path: Path, text: str) -> None:
+    found = recorded(written(tmp_path, text))
+    assert len(found) == 1
+    assert found.left_out == {"that the file's end cuts off": 1}
+
+
+def test_half_a_line_at_the_end_of_a_log_is_not_read(tmp_path: Path) -> None:
+    found = recorded(written(tmp_path, LOG.replace("106\n", "103 01.-1 RequestCpus 40")))
+    assert [shape.cpus for shape in found.shapes] == [4]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ("\n\n", "holds no job that ran to its end"),
+        (swf((1, 0)), "holds no job that ran to its end; 1 job that ran for no time, or for less"),
+        (swf((1, 60)) + "2 5 0 60\n" + swf((3, 4)), "a line of 4 numbers, where SWF has 18"),
+        (swf((1, 60)).replace("60", "9" * 400), "is no number that can be"),
+        (swf((1, 60)).replace("60", "6.0.0"), "is no history"),
+    ],
+    ids=["empty", "empty lines", "no run time", "a short line within", "too many digits", "two points"],
+)
+def test_a_history_without_sense_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        recorded(written(tmp_path, text))
+
+
+def test_a_directory_is_no_history(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=f"{tmp_path} can't be read: Is a directory"):
+        recorded(tmp_path)
