@@ -15,6 +15,7 @@ from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import counted
+from annex_core.planner.blackholes import BlackHoles
 from annex_core.planner.caps import Allowance
 from annex_core.planner.holdings import outstanding
 from annex_core.planner.outlay import Outlay, by_month, outlay, past
@@ -53,12 +54,13 @@ def of_annex(annex: Annex) -> tuple[Subject, ...]:
 
 class Commons:
     """
-    What all annexes of a snapshot take of the limits that they share; what a plan gives them one after the other is
-    added as it is given.
+    What all annexes of a snapshot take of the limits that they share, what a plan gives them one after the other being
+    added as it is given; and what their machines have come to.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self.black_holes = BlackHoles(snapshot)
         self.limits = snapshot.pool_limits
         self._taken: dict[Subject, Outlay] = {}
         self._of: dict[str, Outlay] = {}

@@ -12,7 +12,6 @@ from annex_core.model.plan import LaunchFleet, Outlook
 from annex_core.model.route import FleetApi, Market, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
-from annex_core.planner import blackholes
 from annex_core.planner.caps import queued_limits
 from annex_core.planner.commons import FLEETS_A_REGION, Commons, unreadable
 from annex_core.planner.fallback import Stage, announced, due, in_their_place, none_left, stages
@@ -88,7 +87,7 @@ def grow(
     waiting = sum(need.jobs for need in needs)
     held_back: str | None = None
     if lacking or waiting:
-        hold = _hold(annex, route, groups, held, snapshot, fresh=any(each.fresh for each in lacking))
+        hold = _hold(annex, route, groups, held, snapshot, commons, fresh=any(each.fresh for each in lacking))
         hold = hold or _full(annex, route, commons)
         step.reasons.append(hold)
         if hold is None:
@@ -145,7 +144,14 @@ def _fall_back(
 
 
 def _hold(
-    annex: Annex, route: Route, groups: Sequence[JobGroup], held: Holding, snapshot: Snapshot, *, fresh: bool
+    annex: Annex,
+    route: Route,
+    groups: Sequence[JobGroup],
+    held: Holding,
+    snapshot: Snapshot,
+    commons: Commons,
+    *,
+    fresh: bool,
 ) -> str | None:
     """
     What keeps an annex from growing at all just now.
@@ -187,7 +193,7 @@ def _hold(
     failure = snapshot.failures.get(annex.id)
     if failure and snapshot.at - failure.last < _TRY_AGAIN * 2 ** min(failure.tries - 1, _DOUBLED_AT_MOST):
         return "the next try comes in a while"
-    if hopeless := blackholes.closed(annex, route, held, snapshot):
+    if hopeless := commons.black_holes.closed(annex, route, held, snapshot):
         return hopeless
     newest = max(mine, key=lambda launch: launch.intended, default=None)
     if newest and not fresh and not _lost_since(newest, held) and snapshot.at - newest.intended < route.grow_interval:

@@ -1,11 +1,10 @@
 """What machines of a type and an image really offer, learned from those that joined: the brochure promises more."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from annex_core.model.hardware import InstanceType, Learned
-from annex_core.model.place import Place
+from annex_core.model.hardware import Learned
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
 
@@ -61,20 +60,12 @@ def _least(one: Learned, other: Learned) -> Learned:
 
 
 def as_learned(route: Route, snapshot: Snapshot) -> Snapshot:
-    """The snapshot with the types of the route's place as machines of its image have shown themselves."""
+    """The snapshot as it was taken, but with the types of the route's place as machines of its image have been seen."""
     image = snapshot.images.get((route.place, route.image), route.image)
     kinds = snapshot.types.get(route.place, {})
-    if not snapshot.learned or not kinds:
-        return snapshot
-    seen: dict[Place, Mapping[str, InstanceType]] = {
-        **snapshot.types,
-        route.place: {name: _as_learned(kind, image, snapshot) for name, kind in kinds.items()},
+    seen = {
+        name: replace(kinds[name], learned=found)
+        for (name, of), found in snapshot.learned.items()
+        if of == image and name in kinds and snapshot.at - found.since < HOLDS
     }
-    return replace(snapshot, types=seen)
-
-
-def _as_learned(kind: InstanceType, image: str, snapshot: Snapshot) -> InstanceType:
-    found = snapshot.learned.get((kind.name, image))
-    if found and snapshot.at - found.since >= HOLDS:
-        found = None
-    return kind if kind.learned == found else replace(kind, learned=found)
+    return replace(snapshot, types={**snapshot.types, route.place: {**kinds, **seen}}) if seen else snapshot

@@ -22,7 +22,6 @@ from annex_core.model.plan import (
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
-from annex_core.planner import blackholes
 from annex_core.planner.admission import NOT_ROUTED, admitted, with_others
 from annex_core.planner.commons import Commons, turns
 from annex_core.planner.ending import dropped_freezes, ended_by_hand
@@ -56,11 +55,12 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
     """
     actions = [*_ended(snapshot), *dropped_freezes(snapshot)]
     outlooks: dict[AnnexKey, Outlook] = {}
-    troubles = [*_troubles(snapshot), *blackholes.troubles(snapshot)]
+    troubles = _troubles(snapshot)
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     matcher.begin(askers=len(demand))
     commons = Commons(snapshot)
+    troubles += commons.black_holes.troubles(snapshot)
     for key in turns({*snapshot.annexes, *demand}, snapshot):
         groups = demand.get(key, [])
         try:
@@ -113,7 +113,7 @@ def _decide(
         actions += retags(annex, snapshot)
         if not isinstance(chosen, str):
             actions += rebalanced(annex, chosen, snapshot)
-            actions += blackholes.drained(annex, snapshot)
+            actions += commons.black_holes.drained(annex, snapshot)
         actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
     return actions, outlook
 

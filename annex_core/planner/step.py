@@ -13,7 +13,7 @@ from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import FleetApi, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import counted
-from annex_core.planner.blackholes import A_FEW, holes, of_annex, widened
+from annex_core.planner.blackholes import A_FEW, widened
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
 from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
@@ -75,8 +75,8 @@ class Step:
         self._fleets = FLEETS_A_STEP
         if route.api is not FleetApi.RUN_INSTANCES:
             self._fleets = min(FLEETS_A_STEP, commons.fleets_left(annex.place))
-        self._holes = holes(route, snapshot)
-        alone = self._holes.alone or len(of_annex(annex, route, snapshot, self._holes)) >= A_FEW
+        self._holes = commons.black_holes.of(route, snapshot)
+        alone = self._holes.alone or len(commons.black_holes.of_annex(annex, route, self._holes)) >= A_FEW
         self._left = 1 if alone else _TARGET * FLEETS_A_STEP
         self.rest = TRIED_ALONE if alone else STEP_BY_STEP
         """Why jobs wait that no cap holds back."""

@@ -12,7 +12,7 @@ from annex_core.model.names import AnnexKey
 from annex_core.model.outcomes import Outcomes
 from annex_core.model.plan import Retag
 from annex_core.model.snapshot import RegionView
-from annex_core.planner.blackholes import holes, pause
+from annex_core.planner.blackholes import BlackHoles, pause
 from annex_core.planner.plan import plan
 from tests.unit.world import (
     ALICE,
@@ -61,6 +61,10 @@ def of(machines, groups=None, **given):
     return living(
         [group()] if groups is None else groups, **{"at": at, "known": machines, "slots": full, "launches": [], **given}
     )
+
+
+def holes_of(snapshot):
+    return BlackHoles(snapshot).of(ROUTE, snapshot)
 
 
 def sentence(snapshot, key=ALICE):
@@ -155,8 +159,13 @@ class TestAType:
         at = of([*self.GOOD, *row("lost", at=NOW - timedelta(minutes=40))], groups=[group(idle=50)])
         assert not [each for each in fleets(at) if "c5.large" in each.types and len(each.types) > 1]
 
+    def test_is_left_out_though_machines_of_another_type_go_on_joining(self):
+        later = machine("i-later", "well", at=NOW - timedelta(minutes=6), type="c5.xlarge")
+        (asked,) = fleets(of([*self.GOOD, *row("lost"), later]))
+        assert "c5.large" not in asked.types
+
     def test_does_not_stop_its_annex(self):
-        assert holes(ROUTE, of([*self.GOOD, *row("lost")])).closed is None
+        assert holes_of(of([*self.GOOD, *row("lost")])).closed is None
 
 
 class TestAZone:
@@ -168,7 +177,7 @@ class TestAZone:
     def test_where_no_type_joins_is_left_out_for_all(self):
         lost = [*row("lost", 2), *row("lost", 2, type="c5.xlarge")]
         good = [machine("i-good", "well", at=EARLIER, zone=B)]
-        seen = holes(ROUTE, of([*good, *lost]))
+        seen = holes_of(of([*good, *lost]))
         assert {*seen.left_out} == {(name, A) for name in ROUTE.instance_types}
 
 
