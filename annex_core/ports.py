@@ -153,6 +153,14 @@ class Cloud(Protocol):
         """The types among *names* that the region has; one that it lacks is absent, not an error."""
         ...
 
+    def spot_prices(self, names: Iterable[str]) -> Mapping[tuple[str, str], Decimal]:
+        """What a Linux machine costs now on the Spot market, USD an hour by type and zone, where AWS tells one."""
+        ...
+
+    def offered_zones(self, names: Iterable[str]) -> Mapping[str, frozenset[str]]:
+        """The zones that have a type, by type; one that the region lacks is absent."""
+        ...
+
     def resolve_image(self, image: str) -> str:
         """
         An AMI id: itself, or the value of the SSM parameter it names.

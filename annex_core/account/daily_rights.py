@@ -38,9 +38,10 @@ DAILY = (
     Right(
         "daily",
         "Look",
-        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeLaunchTemplates"
-        " ec2:DescribeLaunchTemplateVersions ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
-        " ec2:DescribeSpotInstanceRequests ec2:DescribeSubnets ec2:DescribeVolumes"
+        "ec2:DescribeImages ec2:DescribeInstanceTypeOfferings ec2:DescribeInstanceTypes ec2:DescribeInstances"
+        " ec2:DescribeLaunchTemplates ec2:DescribeLaunchTemplateVersions"
+        " ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
+        " ec2:DescribeSpotInstanceRequests ec2:DescribeSpotPriceHistory ec2:DescribeSubnets ec2:DescribeVolumes"
         f" {_LOOKING_AHEAD}",
     ),
     Right(
@@ -59,7 +60,7 @@ DAILY = (
     Right(
         # The heartbeat and the freezes are parameters of this name, too.
         "daily",
-        "FindImagesAndSigns",
+        "ReadParameters",
         "ssm:GetParameter ssm:GetParameters",
         resources=(
             "arn:{partition}:ssm:*::parameter/aws/service/*",
@@ -77,7 +78,7 @@ DAILY = (
     Right("daily", "OutOfWhatThereIs", _LAUNCHES, resources=_THERE),
     Right(
         "daily",
-        "LendTheFleetRole",
+        "LendFleetRole",
         "ec2:RequestSpotFleet",
         "iam:PassRole",
         (_FLEET_ROLE,),
@@ -85,7 +86,7 @@ DAILY = (
     ),
     Right(
         "daily",
-        "LendTheInstanceRole",
+        "LendInstanceRole",
         _LAUNCHES,
         "iam:PassRole",
         (_INSTANCE_ROLE,),
@@ -126,7 +127,7 @@ DAILY = (
     Right(
         # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.
         "daily",
-        "StopOpenRequestsOfFleets",
+        "StopRequests",
         "ec2:CancelSpotInstanceRequests",
         resources=ec2("spot-instances-request"),
         condition=FLEETS_REQUESTS,
@@ -145,7 +146,8 @@ NO_ADMIN = (
     Right(
         "no-admin",
         "Look",
-        "ec2:DescribeImages ec2:DescribeInstanceTypes ec2:DescribeInstances ec2:DescribeSpotFleetRequests"
+        "ec2:DescribeImages ec2:DescribeInstanceTypeOfferings ec2:DescribeInstanceTypes ec2:DescribeInstances"
+        " ec2:DescribeSpotFleetRequests ec2:DescribeSpotPriceHistory"
         f" ec2:DescribeSubnets {_LOOKING_AHEAD}",
     ),
     Right(
@@ -165,6 +167,6 @@ NO_ADMIN = (
         {"StringEquals": {f"aws:RequestTag/{tags.POOL}": "{pool}", "ec2:CreateAction": "RunInstances"}},
     ),
     Right("no-admin", "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
-    Right("no-admin", "ReadOurConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
+    Right("no-admin", "ReadConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
 )
 """All that a route needs whose bundles travel in user data, in an account where nothing was set up."""

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
 
 from annex_core.adapters import ec2_answers as answers
 from annex_core.adapters import ec2_launches as launches
@@ -26,6 +27,7 @@ from annex_core.ports import Launched, LaunchRequest, TemplateRef, TemplateReque
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.literals import InstanceTypeType
     from types_boto3_ec2.type_defs import DescribeSpotFleetRequestHistoryRequestTypeDef, HistoryRecordTypeDef
     from types_boto3_ssm import SSMClient
 
@@ -166,6 +168,30 @@ class Ec2Cloud:
                 found = [answers.instance_type(each) for page in pages for each in page["InstanceTypes"]]
             self._types |= dict.fromkeys(some) | {each.name: each for each in found}
         return {name: known for name in names if (known := self._types[name]) is not None}
+
+    def spot_prices(self, names: Iterable[str]) -> Mapping[tuple[str, str], Decimal]:
+        hours: dict[tuple[str, str], Decimal] = {}
+        now = datetime.now(UTC) + self.ahead()  # from a start that is now on, AWS tells the prices in force alone
+        for some in _batches(list(names), _TYPES_PAGE):
+            pages = self._reader.get_paginator("describe_spot_price_history").paginate(
+                InstanceTypes=cast("list[InstanceTypeType]", some), ProductDescriptions=["Linux/UNIX"], StartTime=now
+            )
+            with aws_call("DescribeSpotPriceHistory"):
+                hours |= answers.spot_prices(each for page in pages for each in page["SpotPriceHistory"])
+        return hours
+
+    def offered_zones(self, names: Iterable[str]) -> Mapping[str, frozenset[str]]:
+        zones: dict[str, set[str]] = {}
+        for some in _batches(list(names), _FILTER_VALUES):
+            pages = self._reader.get_paginator("describe_instance_type_offerings").paginate(
+                LocationType="availability-zone",
+                Filters=[{"Name": "instance-type", "Values": some}],
+                PaginationConfig={"PageSize": _PAGE},
+            )
+            with aws_call("DescribeInstanceTypeOfferings"):
+                for each in (each for page in pages for each in page["InstanceTypeOfferings"]):
+                    zones.setdefault(each["InstanceType"], set()).add(each["Location"])
+        return {name: frozenset(some) for name, some in zones.items()}
 
     def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
         new = [subnet for subnet in subnets if subnet not in self._zones]

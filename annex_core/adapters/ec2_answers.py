@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from annex_core.adapters.aws_errors import error_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ReservationResponseTypeDef,
         SpotFleetRequestConfigTypeDef,
         SpotInstanceRequestTypeDef,
+        SpotPriceTypeDef,
         TagTypeDef,
     )
 
@@ -107,6 +109,20 @@ def instance_type(found: InstanceTypeInfoTypeDef) -> InstanceType:
         gpu=next((gpu.get("Name") for gpu in gpus), None),
         gpu_memory_mib=min((gpu.get("MemoryInfo", {}).get("SizeInMiB", 0) for gpu in gpus), default=0),
     )
+
+
+def spot_prices(told: Iterable[SpotPriceTypeDef]) -> dict[tuple[str, str], Decimal]:
+    """The newest of each type in each zone; what is no price above zero is none."""
+    newest: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
+    for each in told:
+        pool, at = (str(each["InstanceType"]), each["AvailabilityZone"]), each["Timestamp"]
+        try:
+            usd = Decimal(each["SpotPrice"])
+        except InvalidOperation:
+            continue
+        if usd.is_finite() and usd > 0 and (pool not in newest or at > newest[pool][0]):
+            newest[pool] = at, usd
+    return {pool: usd for pool, (_, usd) in newest.items()}
 
 
 def root_volume(found: ImageTypeDef) -> RootVolume:

@@ -13,6 +13,7 @@ class Errand(StrEnum):
 
     LIST = "list"
     HISTORY = "history"
+    QUOTES = "quotes"
     SIGNS = "signs"
     PROBE = "probe"
     LAUNCH = "launch"
@@ -26,6 +27,7 @@ class Errand(StrEnum):
 _HANDS = {
     Errand.LIST: 1,
     Errand.HISTORY: 1,
+    Errand.QUOTES: 1,
     Errand.SIGNS: 1,
     Errand.PROBE: 1,
     Errand.LAUNCH: 8,

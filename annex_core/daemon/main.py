@@ -27,6 +27,7 @@ from annex_core.adapters.history import History
 from annex_core.adapters.hooks import unusable_hooks
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_costs import Ledger
+from annex_core.adapters.market_file import MarketFile
 from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.pool_limits import pool_limits
 from annex_core.adapters.preflight import Pool, Preflight
@@ -50,6 +51,7 @@ from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
+from annex_core.daemon.quotes import Quotes
 from annex_core.daemon.regions import Region, Regions
 from annex_core.daemon.remains import Remains
 from annex_core.daemon.status import status
@@ -148,6 +150,7 @@ class Daemon:
                 hearsay=hearsay,
                 outcomes=self._history.outcomes,
                 keyring=self._keyring,
+                quotes=Quotes(regions=regions, hands=hands, file=MarketFile(chosen.journal.with_name("market.json"))),
                 prices=self._prices,
                 pool=chosen.pool,
                 access_point=chosen.access_point,

@@ -19,6 +19,7 @@ from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.inquiry import NO_ANSWER_YET, Inquiry, Kept
 from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.losses import Losses
+from annex_core.daemon.quotes import Quotes
 from annex_core.daemon.regions import Regions
 from annex_core.daemon.setbacks import KEPT, note
 from annex_core.errors import AnnexError, NotPermitted
@@ -94,6 +95,7 @@ class Observer:
         orders: OrderBook,
         hearsay: Hearsay,
         keyring: KeyRing,
+        quotes: Quotes,
         prices: Callable[[str, Iterable[str]], Mapping[str, Decimal]],
         pool: str,
         access_point: str,
@@ -115,6 +117,7 @@ class Observer:
         self._keyring = keyring
         self._outcomes = outcomes
         self._prices = prices
+        self._quotes = quotes
         self._pool = pool
         self._access_point = access_point
         self._domain = domain
@@ -183,6 +186,7 @@ class Observer:
         here = self._regions.places()
         places = [place for place in here if not place.owner or not self._keyring.empty(place.owner)]
         self.used = [route for route in used if route.place in places]
+        self._quotes.refresh(self.used, now)
         ordered = {place: self._ordered(annexes, place) for place in places}
         listed = ask_all(
             self._listings,
@@ -221,6 +225,8 @@ class Observer:
             routes={name: route for name, route in routes.items() if name not in clashes},
             refused_routes={**refused, **clashes},
             types={place: listing.types for place, listing in listings.items()},
+            prices=self._quotes.prices(now),
+            offered=self._quotes.offered(),
             zones={place: self._regions[place].cloud.known_zones() for place in listings},
             annexes={annex.key: annex for annex in living},
             launches=self._journal.launches(living),

@@ -34,6 +34,7 @@ Way = tuple[tuple[str, ...], int]
 """Types that any of will do, and how many machines."""
 
 _TRIED = "one machine is asked for, to see whether there are any again"
+_NOT_OFFERED = "the zone does not have it"
 _NAMED = 4
 """Types that a sentence names."""
 
@@ -95,7 +96,8 @@ def shortages(route: Route, snapshot: Snapshot) -> Shortages:
     """For the market that the route buys on; one that buys on two is asked for each."""
     market = Market.ON_DEMAND if route.market is Market.ON_DEMAND else Market.SPOT
     standing = _standing(route.place, market, snapshot)
-    if not standing:
+    offered = snapshot.offered.get(route.place, {})
+    if not standing and not offered:
         return Shortages()
     tried = _being_tried(route.place, market, snapshot)
     zones = _zones(route, snapshot)
@@ -105,8 +107,15 @@ def shortages(route: Route, snapshot: Snapshot) -> Shortages:
     out: dict[Pool, str] = {}
     trial: set[str] = set()
     since: dict[str, datetime] = {}
+    nowhere: list[str] = []
     for name in route.instance_types:
-        by_zone = {zone: _worst(standing, name, zone) for zone in zones}
+        has = [zone for zone in zones if not zone or name not in offered or zone in offered[name]]
+        out |= {(name, zone): _NOT_OFFERED for zone in zones if zone not in has}
+        if not has:
+            nowhere.append(name)
+            left[name] = _NOT_OFFERED
+            continue
+        by_zone = {zone: _worst(standing, name, zone) for zone in has}
         held = {zone: setback for zone, setback in by_zone.items() if setback}
         if len(held) < len(by_zone):
             out |= {(name, zone): each.why for zone, each in held.items() if snapshot.at < until(each)}
@@ -122,7 +131,8 @@ def shortages(route: Route, snapshot: Snapshot) -> Shortages:
         else:
             trial.add(name)
             out |= {(name, zone): each.why for zone, each in waits.items()}
-    return Shortages(left, out, frozenset(trial), since, _reason(next_try, tried_now, market))
+    out = {pool: why for pool, why in out.items() if pool[0] not in left}
+    return Shortages(left, out, frozenset(trial), since, _reason(next_try, tried_now, nowhere, market))
 
 
 def to_be_had(ways: Iterable[Way], route: Route, snapshot: Snapshot) -> tuple[tuple[Way, ...], str | None]:
@@ -145,7 +155,9 @@ def tried(types: Collection[str], route: Route) -> str:
     return f"AWS had no {sold(route.market)} {_some(types)}; {_TRIED}"
 
 
-def _reason(next_try: Mapping[str, Setback], tried_now: Sequence[str], market: Market) -> str | None:
+def _reason(
+    next_try: Mapping[str, Setback], tried_now: Sequence[str], nowhere: Sequence[str], market: Market
+) -> str | None:
     """No moment in it is nearer than what it is about: it stays the same from cycle to cycle."""
     quotas = [each.why for each in next_try.values() if not each.subject.type]
     said = list(dict.fromkeys(map(clause, quotas)))
@@ -157,6 +169,8 @@ def _reason(next_try: Mapping[str, Setback], tried_now: Sequence[str], market: M
         )
     if tried_now and not empty:
         said.append(f"AWS had no {sold(market)} {_some(tried_now)}; {_TRIED}")
+    if nowhere:
+        said.append(f"no zone of the route's subnets has {_some(nowhere)} at all")
     return "; ".join(said) or None
 
 
@@ -184,6 +198,8 @@ def _zones(route: Route, snapshot: Snapshot) -> tuple[str, ...]:
 
 def _worst(standing: Mapping[Subject, Setback], name: str, zone: str) -> Setback | None:
     """The no that holds longest for a type in a zone."""
+    if not standing:
+        return None
     some = next(iter(standing))
     kind = vcpu_class(name)
     subjects = [

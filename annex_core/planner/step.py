@@ -20,6 +20,7 @@ from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.learned import as_learned
 from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
+from annex_core.planner.offers import expected
 from annex_core.planner.ordering import Shortfall
 from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
@@ -162,7 +163,7 @@ class Step:
         for wished in {group.wishes.instance_types for group in self._groups if group.wishes.instance_types}:
             names = [name for name in names if name in wished]
         kinds = (self.types[name] for name in names if whole or name not in self._short.aside)
-        return shelf(kinds, lambda kind: instance_hour(kind, self._route), volume_gib=self._route.volume_gib)
+        return shelf(kinds, expected(self._route, self._snapshot), volume_gib=self._route.volume_gib)
 
     def _round(self, waiting: Sequence[Found], kinds: Shelf) -> list[Found]:
         """Ask for machines until some can't be had; returns the jobs that are left, to be packed anew."""
@@ -220,7 +221,8 @@ class Step:
         found = self._matcher.find([(need.group, need.jobs) for need in needs], shelf_)
         lacked = [(each.group, [shelf_.kinds[at].name for at in each.types]) for each in found if each.types]
         for group, names in lacked:
-            self._lacks(group, names)
+            if not self._short.short.isdisjoint(names):
+                self._lacks(group, [name for name in names if name in self._short.since])
         return frozenset(id(group) for group, _ in lacked)
 
     def _lacks(self, group: JobGroup, names: Iterable[str]) -> None:

@@ -170,6 +170,7 @@ def live_and_end(aws: LocalCloud, cloud: Ec2Cloud, subnets: list[str]) -> None:
     changed = replace(template_request, client_token="blue-0123456789_t2", user_data="#!/bin/sh\n:\n")
     template = cloud.put_template(changed, existing=template.id)
     cloud.instance_types(["c5.large"])
+    cloud.spot_prices([*cloud.offered_zones(["c5.large"])])
     now = datetime.now(UTC)
     request = LaunchRequest(
         api=FleetApi.SPOT_FLEET,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -412,3 +413,28 @@ def test_a_parameter_that_holds_no_ami_is_refused(account: EC2Client, ssm: SSMCl
     ssm.put_parameter(Name="/site/annex/image", Value="latest", Type="String")
     with pytest.raises(Refused, match="'latest', which is no AMI"):
         cloud.resolve_image("/site/annex/image")
+
+
+# Prices.
+
+
+def test_of_each_type_in_each_zone_the_newest_price_counts(cloud: Ec2Cloud, stub: Stubber) -> None:
+    def row(usd: str, zone: str, minute: int) -> dict[str, Any]:
+        at = T0.replace(minute=minute)
+        return {"InstanceType": "c5.large", "AvailabilityZone": zone, "SpotPrice": usd, "Timestamp": at}
+
+    told = [row("0.04", "us-east-2a", 1), row("0.05", "us-east-2a", 9), row("0.03", "us-east-2b", 1)]
+    told += [row("0.0", "us-east-2c", 1), row("free", "us-east-2d", 1), row("NaN", "us-east-2e", 1)]
+    stub.add_response(
+        "describe_spot_price_history",
+        {"SpotPriceHistory": told},
+        {"InstanceTypes": ["c5.large"], "ProductDescriptions": ["Linux/UNIX"], "StartTime": ANY},
+    )
+    assert cloud.spot_prices(["c5.large"]) == {
+        ("c5.large", "us-east-2a"): Decimal("0.05"),
+        ("c5.large", "us-east-2b"): Decimal("0.03"),
+    }
+
+
+def test_of_no_type_no_price_is_asked_for(cloud: Ec2Cloud, stub: Stubber) -> None:
+    assert (cloud.spot_prices([]), cloud.offered_zones([])) == ({}, {})

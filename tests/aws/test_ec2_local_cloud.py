@@ -242,3 +242,11 @@ def test_what_carries_an_annex_s_tags_is_shown_until_all_of_it_is_gone(
     assert [each.split()[0] for each in cloud.remains(TAGS)] == ["launch"]
     cloud.delete_template(template.id)
     assert cloud.remains(TAGS) == []
+
+
+def test_prices_and_zones_are_those_of_the_region(cloud: Ec2Cloud) -> None:
+    zones = cloud.offered_zones(["c5.large", "z9.imaginary"])
+    prices = cloud.spot_prices(["c5.large"])
+    assert zones == {"c5.large": frozenset({"us-east-2a", "us-east-2b", "us-east-2c"})}
+    assert {zone for _, zone in prices} == zones["c5.large"]
+    assert all(0 < price < Decimal("0.1") for price in prices.values())

@@ -56,6 +56,9 @@ class FakeCloud:
         self.listed_instances = []
         self.listed_fleets = []
         self.zones = {}
+        self.spot = {}
+        self.offers = {}
+        self.times_quoted = 0
         self.asked_zones = {}
         self.requests = []
         self.documents = []
@@ -100,6 +103,14 @@ class FakeCloud:
 
     def instance_types(self, names):
         return {name: TYPES[name] for name in names if name in TYPES}
+
+    def spot_prices(self, names):
+        self.times_quoted += 1
+        self._may_fail("spot_prices")
+        return {pool: price for pool, price in self.spot.items() if pool[0] in names}
+
+    def offered_zones(self, names):
+        return {name: frozenset(self.offers[name]) for name in names if name in self.offers}
 
     def put_template(self, request, *, existing):
         self._may_fail("put_template")

@@ -130,7 +130,7 @@ def test_the_daemon_may_not_touch(daily: dict[str, Any], action: str, resource: 
 
 def test_the_daemon_may_read_which_images_are_published(daily: dict[str, Any]) -> None:
     """By the policy's text: the simulator knows no parameter without an account, as AWS's own are."""
-    [images] = [each for each in daily["Statement"] if each["Sid"] == "FindImagesAndSigns"]
+    [images] = [each for each in daily["Statement"] if each["Sid"] == "ReadParameters"]
     assert "arn:aws:ssm:*::parameter/aws/service/*" in images["Resource"]
 
 

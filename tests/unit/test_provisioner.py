@@ -6,6 +6,7 @@ import pytest
 
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_costs import Ledger
+from annex_core.adapters.market_file import MarketFile
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
@@ -13,6 +14,7 @@ from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
+from annex_core.daemon.quotes import Quotes
 from annex_core.daemon.recovery import RESEND_FOR
 from annex_core.daemon.regions import Region, Regions
 from annex_core.errors import NotPermitted, OverQuota, Unavailable
@@ -85,6 +87,7 @@ class Daemon:
                 journal=self.journal,
                 orders=self.orders,
                 hearsay=self.hearsay,
+                quotes=Quotes(regions=regions, hands=hands, file=MarketFile(self.path.with_name("market.json"))),
                 prices=lambda region, names: {name: TYPES[name].on_demand for name in names if TYPES[name].on_demand},
                 pool="pool",
                 access_point=ACCESS_POINT,
