@@ -63,6 +63,7 @@ class Commons:
         self.black_holes = BlackHoles(snapshot)
         self.limits = snapshot.pool_limits
         self._taken: dict[Subject, Outlay] = {}
+        self._held: dict[Subject, Outlay] = {}
         self._of: dict[str, Outlay] = {}
         self._fleets = {
             place: sum(fleet.may_launch for fleet in view.fleets) for place, view in snapshot.regions.items()
@@ -75,6 +76,7 @@ class Commons:
                 self._take(each, past(spent.month, spent.usd, in_all=each.kind is not Kind.ANNEX))
         for annex in snapshot.annexes.values():
             self._add(annex, self.own(annex))
+        self._held = dict(self._taken)
         for place, view in snapshot.regions.items():
             self._add_strangers(place, view)
         # Only limits ask for what hands have not finished: without any, each annex's own caps hold by themselves.
@@ -89,8 +91,9 @@ class Commons:
             Share(each, limit, self._taken.get(each, Outlay()) - own) for each, limit in bound if limit != Limit()
         )
 
-    def taken(self, subject: Subject) -> Outlay:
-        return self._taken.get(subject, Outlay())
+    def held(self, subject: Subject) -> Outlay:
+        """What the journal knows of: nothing that a plan gives or strangers have, and that may count twice."""
+        return self._held.get(subject, Outlay())
 
     def own(self, annex: Annex, coming: Iterable[tuple[Launch, int]] | None = None) -> Outlay:
         """

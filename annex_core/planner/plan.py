@@ -1,6 +1,6 @@
 """The whole decision: a snapshot in, actions and sentences out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -34,6 +34,7 @@ from annex_core.planner.matching import Matcher
 from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
+from annex_core.planner.shrink import shrunk, unneeded
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
@@ -59,7 +60,7 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     matcher.begin(askers=len(demand))
-    commons = Commons(snapshot)
+    commons, seen = Commons(snapshot), snapshot
     troubles += commons.black_holes.troubles(snapshot)
     for key in turns({*snapshot.annexes, *demand}, snapshot):
         groups = demand.get(key, [])
@@ -73,7 +74,9 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
             snapshot = _with_launches(its_actions, snapshot)
         if outlook:
             outlooks[key] = outlook
-    return Plan(tuple(actions), outlooks, tuple(troubles))
+    closing = {action.launch.token for action in actions if isinstance(action, CloseLaunch)}
+    less = shrunk(seen, commons, closing)
+    return Plan((*actions, *less.actions), outlooks, (*troubles, *less.told))
 
 
 def _decide(
@@ -90,6 +93,7 @@ def _decide(
         return its_end, _unplanned(ending, groups, "it was ended")
     actions: list[Action] = []
     outlook = None
+    idle: frozenset[str] = frozenset()
     orders = annex is not None and any(order.annex == annex.id for order in snapshot.orders)
     if annex is None and (shared := shared_with(key, snapshot)):
         sentence = f"Annex {key.name} is for anybody's jobs: {machines(shared)}. Jobs wait: it grows by command alone."
@@ -107,6 +111,10 @@ def _decide(
             commons.ask(its, growth.launches)
             actions += growth.launches
             outlook = growth.outlook
+            if taken and not outlook.waiting:
+                may_go = [each for each in held.outstanding if not each[0].order]
+                types = as_learned(chosen, snapshot).types.get(its.place, {})
+                idle = unneeded(may_go, taken, held, types, matcher, volume_gib=chosen.volume_gib)
         if others:
             outlook = with_others(outlook, others, key.name)
     if annex:
@@ -114,7 +122,9 @@ def _decide(
         if not isinstance(chosen, str):
             actions += rebalanced(annex, chosen, snapshot)
             actions += commons.black_holes.drained(annex, snapshot)
-        actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, bool(groups), snapshot)
+        if snapshot.demand is not None and not groups:
+            idle = frozenset(launch.token for launch, _ in held.outstanding if not launch.order)
+        actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, idle, snapshot)
     return actions, outlook
 
 
@@ -189,8 +199,13 @@ def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
     return [FinishAnnex(annex)]
 
 
-def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snapshot: Snapshot) -> list[Action]:
-    """Give up what was not filled, cancel fleets that are spent, end machines that never joined."""
+def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[str], snapshot: Snapshot) -> list[Action]:
+    """
+    Give up what was not filled, cancel fleets that are spent, end machines that never joined.
+
+    Args:
+        idle: Tokens of launches that no job waits for any more.
+    """
     view = snapshot.regions.get(annex.place)
     if view is None:
         return []
@@ -212,7 +227,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, wanted: bool, snap
         elif launch.token in outstanding:
             if frozen and age >= _LISTED_SURELY:
                 actions.append(CloseLaunch(launch, frozen))
-            elif snapshot.demand is not None and not wanted and not launch.order and age >= _LISTED_SURELY:
+            elif launch.token in idle and age >= _LISTED_SURELY:
                 actions.append(CloseLaunch(launch, "no job waits for it any more"))
         elif _is_spent(launch, annex, held, view, snapshot.at):
             spent.append(launch.fleet or "")
