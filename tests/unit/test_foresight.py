@@ -79,7 +79,7 @@ def test_what_the_last_plan_asks_for_counts_as_bought():
     route = replace(ROUTE, max_instances=1)
     answer = asked(foresight(snapshot([group(idle=16, cpus=1)], routes={"spot": route})))
     assert (answer["machines"], answer["others"]) == (0, 16)
-    assert answer["limits"] == ["the cap of 1 machine is reached"]
+    assert answer["limits"] == ["the cap of 1 machine is reached (AnnexMaxInstances of route spot)"]
     assert answer["seconds"]["low"] > 3000  # they take their turn
 
 
@@ -143,7 +143,7 @@ def test_why_tells_each_group_what_was_decided_and_why_not_more():
     (told,) = answer["groups"]
     assert (told["jobs"], told["placed"], told["served"], told["waiting"]) == (100, 0, 16, 84)
     assert told["machines"] == [{"types": ["c5.4xlarge"], "machines": 1}]
-    assert told["why_not_more"] == "the cap of 1 machine is reached"
+    assert told["why_not_more"] == "the cap of 1 machine is reached (AnnexMaxInstances of route spot)"
     assert told["run_time"]["seconds"] == 1800
     assert answer["status"].startswith("Annex blue:")
 

@@ -77,7 +77,7 @@ class TestWhatWouldBeLaunched:
         of = living(at=there, launches=[launch(target=9)], slots=[])
         (told,) = foreseen(of, [group(idle=100, cpus=16)]).groups
         assert (told.served, told.waiting) == (1, 99)
-        assert told.why_not_more == "the cap of 10 machines is reached"
+        assert told.why_not_more == "the cap of 10 machines is reached (AnnexMaxInstances of route spot)"
 
     def test_room_that_is_there_is_used_first(self):
         of = living(at=RegionView([instance()], [fleet()]), launches=[launch()], slots=[slot()])
