@@ -58,7 +58,7 @@ def _panel(panel: Axes, outcome: Outcome) -> None:
     panel.plot(moments, curves.wanted, drawstyle="steps-post", color=_WANTED, linewidth=0.6, label="wanted by jobs")  # type: ignore[arg-type]
     panel.set_title(outcome.name, loc="left", fontweight="bold", fontsize=9, pad=14)
     panel.annotate(
-        f"${outcome.dollars:,.0f}   wait {_span(outcome.mean_wait)}   waste {outcome.waste:.0%}",
+        f"${outcome.dollars:,.0f}   wait {_span(outcome.mean_wait)}   waste {outcome.waste:.0%}   busy {outcome.utilisation:.0%}",
         (0, 1),
         xytext=(0, 3),
         xycoords="axes fraction",
@@ -66,6 +66,8 @@ def _panel(panel: Axes, outcome: Outcome) -> None:
         color="#555555",
     )
     panel.set_ylim(bottom=0)
+    panel.grid(axis="y", color="#e4e4e4", linewidth=0.5)
+    panel.set_axisbelow(True)
     panel.margins(x=0)
     locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     panel.xaxis.set_major_locator(locator)
