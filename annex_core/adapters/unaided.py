@@ -1,4 +1,4 @@
-"""What is checked of a route to an account that nobody has set up: no bucket, no role, no reaper."""
+"""What is checked of a route to an account that nobody has set up, with no bucket, role or reaper, or to several."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,10 @@ from typing import Any, Protocol
 from annex_core.bundle.build import ExecutionPoint, bundle, user_data
 from annex_core.errors import AnnexError
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import OWNER
+from annex_core.model.route import EVERYBODY
 
+_OF_ONE_ACCOUNT = frozenset({"AnnexBucket", "AnnexFleetRole", "AnnexSecurityGroups", "AnnexInstanceProfile"})
 _TOKEN = "".join(f"{number * number:x}" for number in range(1000, 1120))
 """As long as an IDTOKEN, and as hard to compress."""
 
@@ -26,6 +29,10 @@ def check(reading: Reading, values: Mapping[str, Any]) -> None:
     Args:
         values: Of the route's macros.
     """
+    owners = values.get("AnnexOwners", (EVERYBODY,))
+    if values.get("AnnexCredentials") == OWNER and (EVERYBODY in owners or len(owners) > 1):
+        for name in sorted(_OF_ONE_ACCOUNT & values.keys()):
+            reading.warn(name, f"{name} is in one account, and by AnnexCredentials = owner each user has an own one")
     api, pilot = values.get("AnnexFleetApi"), values.get("AnnexPilot")
     if api == "spot-fleet":
         on_demand = values.get("AnnexMarket") == "on-demand"

@@ -360,6 +360,8 @@ def test_a_route_that_users_are_told_of_must_be_live() -> None:
         ("AnnexBudget = 0.10", "nothing is launched"),
         ("AnnexBudget = 2\nAnnexEgressPrice = 1", "one instance may cost"),
         ("AnnexRegion = eu-cental-1", "did you mean eu-central-1"),
+        ("AnnexCredentials = owner", "AnnexBucket is in one account"),
+        ("AnnexCredentials = owner\nAnnexOwners = alice bob", "AnnexFleetRole is in one account"),
     ],
 )
 def test_what_is_legal_but_surely_not_meant_is_a_warning(line: str, warning: str) -> None:
@@ -367,6 +369,11 @@ def test_what_is_legal_but_surely_not_meant_is_a_warning(line: str, warning: str
 
     assert "aws" in reading.routes
     assert any(warning in finding.text and not finding.fatal for finding in reading.findings)
+
+
+def test_a_route_for_one_users_own_account_may_name_what_is_in_it() -> None:
+    reading = read("AnnexCredentials = owner\nAnnexOwners = alice")
+    assert not [finding for finding in reading.findings if "one account" in finding.text]
 
 
 def test_the_routers_pool_wide_limit_will_do_for_a_route_without_its_own() -> None:
