@@ -309,6 +309,8 @@ class Commands:
         until = lease(asked, by_aws(now, annex.place, snapshot))
         if until is None:
             raise BadRequest("extend: say until when")
+        if why := self._out_of_reach(annex):
+            raise Refused(f"the lease of annex {annex.key.name} stays as it is, for {why}")
         changed = extended(annex, until, snapshot, now)
         self._orders.keep_lease(changed)
         sentence = f"the lease of annex {annex.key.name} ends at {stamp(changed.lease_ends)}"
@@ -330,7 +332,15 @@ class Commands:
         ]
         self._orders.end(annexes, how, freezes, now)
         what = "is ended at once" if how is Ending.NOW else "gets no new job and ends when its running jobs have"
-        return [f"{each.key.spoken} {what}" for each in annexes] or ["no annex lives"]
+        return [f"{each.key.spoken} {what}{self._not_before(each)}" for each in annexes] or ["no annex lives"]
+
+    def _not_before(self, annex: Annex) -> str:
+        why = self._out_of_reach(annex)
+        return f"; not before AWS can be asked, for {why}" if why else ""
+
+    def _out_of_reach(self, annex: Annex) -> str | None:
+        """Why AWS can't be told anything of an annex by its owner's keys; None where it can, and where others sign."""
+        return self._keys.lacking(annex.place.owner) if annex.place.owner else None
 
     def _frozen(self, asked: Mapping[str, Any], asker: Asker) -> Frozen:
         since, by = self._clock(), asker.name

@@ -23,8 +23,9 @@ from tests.unit.test_answering import answers as answers
 from tests.unit.test_answering import hearsay as hearsay
 from tests.unit.test_answering import recorded as recorded
 from tests.unit.test_answering import woken as woken
+from tests.unit.test_commands import Desk
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, NOW, ROUTE, carried, fleet, group, instance
+from tests.unit.world import ALICE, NOW, ROUTE, annex, carried, fleet, group, instance, snapshot
 
 BY_OWNER = replace(ROUTE, credentials="owner")
 ALICES, BOBS = (BY_OWNER.of(user).place for user in ("alice", "bob"))
@@ -291,3 +292,43 @@ def test_nor_do_its_strangers_become_others_annexes(daemon):
         daemon.cycle(after=5 * MINUTE)
     assert [annex.key for annex in daemon.journal.annexes()] == [ALICE]
     assert len(daemon.alices.documents) == 1
+
+
+class TestByHand:
+    """What is asked of an annex whose owner's keys are not here."""
+
+    @pytest.fixture
+    def desk(self, tmp_path):
+        made = Desk(tmp_path)
+        made.ring = KeyRing()
+        made.commands._keys = key_desk(made.ring, [BY_OWNER], clock=lambda: made.now)
+        made.journal.begin(annex(credentials="owner alice"))
+        made.seen = snapshot(routes={BY_OWNER.name: BY_OWNER}, regions={})
+        yield made
+        made.journal.close()
+
+    def test_an_extension_that_nobody_could_write_to_aws_is_refused(self, desk):
+        before = desk.journal.annexes()
+        with pytest.raises(Refused, match="the lease of annex blue stays as it is, for alice's keys are not here"):
+            desk.ask("extend", name="blue", lifetime_s=36000)
+        assert desk.journal.annexes() == before
+
+    def test_an_end_is_kept_and_says_that_it_waits(self, desk):
+        [done] = desk.ask("end", name="blue", now=True)["done"]
+        assert "is ended at once; not before AWS can be asked, for alice's keys are not here" in done
+        assert desk.journal.annexes()[0].ending
+
+    def test_with_the_keys_both_are_done(self, desk):
+        desk.ring.hand("alice", GOOD, NOW)
+        [extended] = desk.ask("extend", name="blue", lifetime_s=36000)["done"]
+        assert "the lease of annex blue ends at" in extended
+        [ended] = desk.ask("end", name="blue", now=True)["done"]
+        assert ended.endswith("is ended at once")
+
+    def test_a_create_by_an_administrator_for_somebody_without_keys_says_who_has_to_bring_them(self, desk):
+        with pytest.raises(Refused, match="route spot goes by its users' own keys: bob's keys are not here"):
+            desk.ask("create", ADMIN_SPEAKS, name="red", owner="bob")
+
+    def test_an_annex_for_anybody_has_no_owner_whose_keys_could_pay(self, desk):
+        with pytest.raises(Refused, match="an annex for anybody's jobs has none"):
+            desk.ask("create", ADMIN_SPEAKS, name="red", any_owner=True)
