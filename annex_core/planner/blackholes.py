@@ -140,15 +140,15 @@ class BlackHoles:
         return [*found, *(f"machine {each.id} fails job after job, and gets no more" for each in burning)]
 
 
-def widened(short: Shortages, seen: Holes) -> Shortages:
-    """What AWS has none of, and beside it what nothing comes of."""
-    if not seen.aside and not seen.left_out:
+def widened(short: Shortages, seen: Holes, reclaimed: Mapping[Pool, str]) -> Shortages:
+    """What AWS has none of, and beside it what nothing comes of and what AWS has just taken back."""
+    if not seen.aside and not seen.left_out and not reclaimed:
         return short
     words = [*([short.reason] if short.reason else []), *dict.fromkeys(seen.aside.values())]
     return replace(
         short,
         aside={**seen.aside, **short.aside},
-        left_out={**seen.left_out, **short.left_out},
+        left_out={**reclaimed, **seen.left_out, **short.left_out},
         reason="; ".join(words) or None,
     )
 

@@ -22,6 +22,7 @@ from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.offers import expected
 from annex_core.planner.ordering import Shortfall
+from annex_core.planner.reclaimed import reclaimed
 from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
 from annex_core.planner.shortages import shortages, to_be_had, tried
@@ -83,7 +84,7 @@ class Step:
         """Why jobs wait that no cap holds back."""
         self._boot = boot(snapshot)
         self._without: set[str] = set()
-        self._short = widened(shortages(route, snapshot), self._holes)
+        self._short = widened(shortages(route, snapshot), self._holes, reclaimed(route, snapshot))
         self._capped: list[str | None] = []
         self.types = snapshot.types.get(annex.place, {})
         self.held = held

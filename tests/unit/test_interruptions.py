@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import classad2
 import pytest
@@ -13,12 +14,27 @@ from annex_core.model import tags
 from annex_core.model.demand import JobCounts
 from annex_core.model.eviction import Eviction
 from annex_core.model.plan import Retag
+from annex_core.model.route import Market
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
 from annex_core.planner.holdings import remember
 from annex_core.planner.plan import plan
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, NOW, ROUTE, carried, fleet, fleets, group, instance, known, launch, living, slot
+from tests.unit.world import (
+    ALICE,
+    NOW,
+    REGION,
+    ROUTE,
+    carried,
+    fleet,
+    fleets,
+    group,
+    instance,
+    known,
+    launch,
+    living,
+    slot,
+)
 
 SOON = NOW + timedelta(minutes=2)
 
@@ -93,6 +109,34 @@ class TestANotice:
             counts={ALICE: JobCounts(idle=1, running=2)},
         )
         assert len(fleets(full)) == 1
+
+
+class TestTheNextMachine:
+    A, B = ("c5.large", "us-east-2a"), ("c5.large", "us-east-2b")
+    ZONES = MappingProxyType({"subnet-1": "us-east-2a", "subnet-2": "us-east-2b"})
+
+    def left_out(self, *taken, ago=timedelta(0), **given):
+        """Of the fleet that is asked for after machines were taken back there."""
+        gone = [
+            known(f"i-{zone}", type=kind, zone=zone, interrupted=NOW - ago, gone=NOW, joined=NOW - timedelta(hours=1))
+            for kind, zone in taken
+        ]
+        route = replace(ROUTE, subnets=("subnet-1", "subnet-2"), instance_types=("c5.large",), **given)
+        zones = {REGION: self.ZONES}
+        (asked,) = fleets(living([group()], at=RegionView(), known=gone, zones=zones, routes={"spot": route}))
+        return asked.left_out
+
+    def test_is_asked_for_in_another_zone(self):
+        assert self.left_out(self.A) == {self.A}
+
+    def test_is_asked_for_everywhere_where_it_was_taken_back_everywhere(self):
+        assert self.left_out(self.A, self.B) == set()
+
+    def test_is_asked_for_everywhere_again_after_a_while(self):
+        assert self.left_out(self.A, ago=timedelta(minutes=11)) == set()
+
+    def test_is_asked_for_everywhere_on_demand(self):
+        assert self.left_out(self.A, market=Market.ON_DEMAND) == set()
 
 
 class TestARecommendationToMove:

@@ -1,0 +1,35 @@
+"""Where AWS has just taken Spot machines back it has none to spare: others are asked for in other zones."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from annex_core.model.route import Market, Route
+from annex_core.model.snapshot import Snapshot
+
+_A_WHILE = timedelta(minutes=10)
+
+
+def reclaimed(route: Route, snapshot: Snapshot) -> Mapping[tuple[str, str], str]:
+    """
+    Types in zones that a launch leaves out for a while, and why; shared by all annexes.
+
+    A type keeps a zone: where it was taken back in all of them it is asked for as before, and the request itself tells
+    whether there is any.
+    """
+    if route.market is Market.ON_DEMAND:
+        return {}
+    here = {annex.id for annex in snapshot.annexes.values() if annex.place == route.place}
+    taken = {
+        (known.type, known.zone)
+        for known in snapshot.known
+        if known.interrupted and snapshot.at - known.interrupted < _A_WHILE and known.annex in here
+    }
+    if not taken:
+        return {}
+    by_subnet = snapshot.zones.get(route.place, {})
+    zones = {by_subnet[subnet] for subnet in route.subnets if subnet in by_subnet}
+    return {
+        (name, zone): "AWS has just taken machines back there"
+        for name, zone in taken
+        if any((name, other) not in taken for other in zones)
+    }
