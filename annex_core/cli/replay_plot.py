@@ -57,8 +57,9 @@ def _panel(panel: Axes, outcome: Outcome) -> None:
     panel.fill_between(moments, curves.busy, step="post", color=_BUSY, linewidth=0, label="running jobs")  # type: ignore[arg-type]
     panel.plot(moments, curves.wanted, drawstyle="steps-post", color=_WANTED, linewidth=0.6, label="wanted by jobs")  # type: ignore[arg-type]
     panel.set_title(outcome.name, loc="left", fontweight="bold", fontsize=9, pad=14)
+    shares = f"waste {outcome.waste:.0%}   busy {outcome.utilisation:.0%}"
     panel.annotate(
-        f"${outcome.dollars:,.0f}   wait {_span(outcome.mean_wait)}   waste {outcome.waste:.0%}   busy {outcome.utilisation:.0%}",
+        f"${outcome.dollars:,.0f}   wait {_span(outcome.mean_wait)}   {shares}",
         (0, 1),
         xytext=(0, 3),
         xycoords="axes fraction",
