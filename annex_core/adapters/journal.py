@@ -33,6 +33,7 @@ from annex_core.errors import JournalBroken
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.death import Death
 from annex_core.model.eviction import Eviction, Lost
+from annex_core.model.place import Place
 
 _STEPS = (
     """
@@ -136,6 +137,19 @@ _STEPS = (
         place TEXT NOT NULL, name TEXT NOT NULL, image TEXT NOT NULL, PRIMARY KEY (place, name)
     ) STRICT;
     """,
+    """
+    ALTER TABLE templates RENAME TO templates_of_one_place;
+    CREATE TABLE templates (
+        annex TEXT NOT NULL, place TEXT NOT NULL, template TEXT NOT NULL, version INTEGER NOT NULL,
+        bucket TEXT NOT NULL, digest TEXT NOT NULL, url_expires TEXT NOT NULL, PRIMARY KEY (annex, place)
+    ) STRICT;
+    INSERT INTO templates SELECT
+        annex, region || coalesce(' at ' || endpoint, '')
+        || CASE credentials WHEN 'site' THEN '' ELSE ' by ' || credentials END,
+        template, version, bucket, digest, url_expires
+    FROM templates_of_one_place JOIN annexes ON id = annex AND finished IS NULL;
+    DROP TABLE templates_of_one_place;
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)
@@ -144,9 +158,10 @@ _DEATHS_KEPT = 50
 
 @dataclass(frozen=True)
 class Template:
-    """The launch template of an annex as last made, with the bundle that its user data points to; or as meant."""
+    """The launch template of an annex in a place, as last made or as meant, with the bundle its user data points to."""
 
     annex: str
+    place: Place
     template: str
     """Its id; empty as long as nobody knows whether it was made."""
     version: int
@@ -336,19 +351,22 @@ class Journal:
         query = f"SELECT {DEATH} FROM deaths WHERE annex = ? AND at >= ? ORDER BY at, instance"
         return tuple(death_of(row) for row in self._of_lives(annexes, query))
 
-    def template(self, annex: str) -> Template | None:
+    def templates(self, annex: str) -> Mapping[Place, Template]:
+        """Those of an annex, by place."""
         with self.writing() as db:
-            row = db.execute(
-                "SELECT annex, template, version, bucket, digest, url_expires FROM templates WHERE annex = ?", (annex,)
-            ).fetchone()
-        return Template(row[0], row[1], row[2], row[3], row[4], moment(row[5])) if row else None
+            rows = db.execute(
+                "SELECT place, template, version, bucket, digest, url_expires FROM templates WHERE annex = ?", (annex,)
+            ).fetchall()
+        found = (Template(annex, Place(row[0]), row[1], row[2], row[3], row[4], moment(row[5])) for row in rows)
+        return {template.place: template for template in found}
 
     def keep_template(self, template: Template) -> None:
         with self.writing() as db:
             db.execute(
-                "INSERT OR REPLACE INTO templates VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     template.annex,
+                    template.place,
                     template.template,
                     template.version,
                     template.bucket,

@@ -70,6 +70,7 @@ class RouteBook:
             if route:
                 routes[text.name] = route
         findings += _names(configured, ours)
+        findings += _fallbacks(routes)
         self._good = routes
         return Reading(dict(routes), _reasons(findings), tuple(findings))
 
@@ -195,6 +196,22 @@ def _names(configured: Configured, ours: Iterable[str]) -> Iterator[Finding]:
             yield Finding(name, "ANNEX_ROUTE_NAMES", text, fatal=True)
         elif name.lower() in there and name.lower() not in ours:
             yield Finding(name, "ANNEX_ROUTE_NAMES", "it has no Annex macro, so it makes no annex", fatal=True)
+
+
+def _fallbacks(routes: Mapping[str, Route]) -> Iterator[Finding]:
+    """A route works without its fallbacks; that it has none is to be known before they are needed."""
+    for route in routes.values():
+        for name in route.fallback:
+            other = routes.get(name)
+            if name == route.name:
+                why = "names the route itself"
+            elif other is None:
+                why = f"there is no route {name} that is in force"
+            elif other.pilot != route.pilot:
+                why = f"route {name} is {'for pilots' if other.pilot else 'not for pilots'}, and this one is otherwise"
+            else:
+                continue
+            yield Finding(route.name, "AnnexFallback", f"{why}: nothing falls back there", fatal=False)
 
 
 def _reasons(findings: Iterable[Finding]) -> dict[str, str]:

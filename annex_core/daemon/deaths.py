@@ -12,6 +12,7 @@ from annex_core.model.annex import KnownInstance
 from annex_core.model.death import Death, printed
 from annex_core.model.place import Place
 from annex_core.model.snapshot import Snapshot
+from annex_core.planner.places import homes, places_of
 from annex_core.ports import Cloud
 
 AT_ONCE = 20
@@ -77,8 +78,13 @@ class Deaths:
 
 
 def _never_joined(snapshot: Snapshot, place: Place) -> list[KnownInstance]:
-    ids = {annex.id for annex in snapshot.annexes.values() if annex.place == place and not annex.pilot}
-    return [known for known in snapshot.known if known.annex in ids and known.joined is None]
+    found = []
+    for annex in snapshot.annexes.values():
+        if not annex.pilot and place in places_of(annex, snapshot):
+            mine = [known for known in snapshot.known if known.annex == annex.id and known.joined is None]
+            home = homes(annex, mine, snapshot)
+            found += [known for known in mine if home[known.id] == place]
+    return found
 
 
 def _console(cloud: Cloud, instance: str) -> str:

@@ -115,9 +115,8 @@ def _foreseen(found: Prospect, matcher: Matcher, jobs: Mapping[int, int], *, liv
     estimated = estimate(played)
     run = {id(batch.group) for batch in played.batches if batch.kinds}
     annex, world = found.annex, found.world
-    types = world.types.get(annex.place, {})
-    hour = expected(found.route, world)
-    hourly = [hour(types[each.fleet.types[0]]) for each in found.fleets]
+    asked = [each.fleet for each in found.fleets]
+    hourly = [expected(each.route, world)(world.types[each.route.place][each.types[0]]) for each in asked]
     ceilings = [each.fleet.hourly_ceiling for each in found.fleets]
     left = annex.lease_ends - world.aws_now(annex.place)
     hours = [Decimal(max((left - each.after).total_seconds(), 60.0)) / 3600 for each in found.fleets]

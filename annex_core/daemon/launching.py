@@ -122,7 +122,7 @@ class Launcher:
             AnnexError: Before anything was asked of EC2's fleets; what came of the request itself is in the journal.
         """
         annex = wanted.annex
-        region = self._regions[annex.place]
+        region = self._regions[route.place]
         self._journal.begin(annex)
         try:
             config = configuration(route, region.cloud)
@@ -192,9 +192,8 @@ class Launcher:
 
     def finish(self, annex: Annex) -> None:
         """Delete what is left of an annex that costs nothing, template and bundle, and close its record."""
-        template = self._journal.template(annex.id)
-        if template:
-            region = self._regions[annex.place]
+        for place, template in self._journal.templates(annex.id).items():
+            region = self._regions[place]
             try:
                 # One that was only meant to be made may have been made: AWS's tags tell.
                 made = template.template or region.cloud.find_template(_name(annex), self._identity(annex))
@@ -245,11 +244,11 @@ class Launcher:
         request, point = described.request, described.point
         needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
         bucket = (route.bucket or "") if point else ""
-        known = self._journal.template(annex.id)
+        known = self._journal.templates(annex.id).get(route.place)
         if known and known.template and known.digest == described.digest and known.url_expires >= needed_until:
             return TemplateRef(known.template, known.version)
         if known is None:  # whoever finishes the annex looks for it, should we not live to hear of it
-            self._journal.keep_template(Template(annex.id, "", 0, bucket, "", now))
+            self._journal.keep_template(Template(annex.id, route.place, "", 0, bucket, "", now))
         content = self._bundle(wanted, point, described.config_dir) if point else b""
         store = region.store(route.bucket) if route.bucket else None
         if store and content:
@@ -265,7 +264,9 @@ class Launcher:
             replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
             existing=(known.template or None) if known else None,
         )
-        self._journal.keep_template(Template(annex.id, made.id, made.version, bucket, described.digest, good_until))
+        self._journal.keep_template(
+            Template(annex.id, route.place, made.id, made.version, bucket, described.digest, good_until)
+        )
         return made
 
     def _inline(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRequest:

@@ -182,7 +182,7 @@ class Observer:
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
         used = self._bound(routes, annexes, demand or (), now)
-        clashes = self._regions.follow(used, annexes)
+        clashes = self._regions.follow(used, annexes, self._journal.launches(annexes))
         here = self._regions.places()
         places = [place for place in here if not place.owner or not self._keyring.empty(place.owner)]
         self.used = [route for route in used if route.place in places]
@@ -276,6 +276,7 @@ class Observer:
     ) -> list[Route]:
         """The routes; those by their owners' keys once for each user who needs them, as they are for that user."""
         by_owner = {name for name, route in routes.items() if route.by_owner}
+        by_owner |= {name for name, route in routes.items() if not by_owner.isdisjoint(route.fallback)}
         needed = {annex.place.owner for annex in annexes if annex.place.owner}
         needed |= {group.key.owner for group in demand if group.route in by_owner}
         self._keyring.need(needed, now)

@@ -279,10 +279,10 @@ class Provisioner:
                     log.info("terminating %s: %s", ", ".join(due), why)
                     _complain(self._regions[place].cloud.terminate(due))
                     self._asked.note(due, self._clock())
-            case Retag(annex, changes):
+            case Retag(annex, place, changes):
                 for tags, ids in changes:
                     log.info("annex %s: %s of %s", annex.key, ", ".join(f"{k} = {v}" for k, v in tags), ", ".join(ids))
-                    _complain(self._regions[annex.place].cloud.retag(ids, dict(tags)))
+                    _complain(self._regions[place].cloud.retag(ids, dict(tags)))
             case DropFreeze(freeze):
                 self._orders.thaw([freeze])
             case FinishAnnex(annex):
@@ -320,8 +320,8 @@ def _subject(action: Action) -> str:
             return f"cancel in {place}: {' '.join(fleets)}"
         case Terminate(place, instances):
             return f"terminate in {place}: {' '.join(instances)}"
-        case Retag(annex):
-            return f"retag {annex.id}"
+        case Retag(annex, place):
+            return f"retag {annex.id} in {place}"
         case DropFreeze(freeze):
             return f"drop the freeze of {freeze}"
         case FinishAnnex(annex):
@@ -331,14 +331,16 @@ def _subject(action: Action) -> str:
 def _place(action: Action) -> tuple[str, Errand]:
     """Where an action is carried out, and by which hands."""
     match action:
-        case LaunchFleet(annex=annex) | FinishAnnex(annex=annex):
+        case LaunchFleet(route=route):
+            return route.place, Errand.LAUNCH
+        case FinishAnnex(annex):
             return annex.place, Errand.LAUNCH
         case CloseLaunch(launch):
             return launch.place, Errand.END
         case CancelFleets(place) | Terminate(place):
             return place, Errand.END
-        case Retag(annex):
-            return annex.place, Errand.RETAG
+        case Retag(place=place):
+            return place, Errand.RETAG
         case DropFreeze():
             return "here", Errand.RETAG
 

@@ -22,6 +22,7 @@ from annex_core.model.tags import stamp
 from annex_core.model.wording import clause
 from annex_core.planner.caps import spent
 from annex_core.planner.holdings import Holding, holding, hourly
+from annex_core.planner.places import places_of
 from annex_core.planner.sharing import jobs_of
 
 _CENT = Decimal("0.0001")
@@ -119,7 +120,10 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "hourly_cost": None,
             "spent_estimate": None,
         }
-    view = snapshot.regions.get(annex.place, RegionView())
+    views = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
+    view = RegionView(
+        [instance for each in views for instance in each.instances], [fleet for each in views for fleet in each.fleets]
+    )
     held = holding(key, annex, snapshot, volume_gib=1)
     known = [each for each in snapshot.known if each.annex == annex.id]
     launches = [launch for launch in snapshot.launches if launch.annex == annex.id]

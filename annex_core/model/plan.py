@@ -78,6 +78,7 @@ class Retag:
     """Write tags anew: what the journal wants of an annex's lease and AWS does not show yet."""
 
     annex: Annex
+    place: Place
     changes: tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]
     """Tags, and the ids that are to carry them; in this order, fleets first."""
 

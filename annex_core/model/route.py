@@ -54,6 +54,10 @@ class Route:
     credentials: str = SITE
     """Who signs: SITE, `instance-role`, `profile NAME`, or OWNER: each annex's own owner."""
     market: Market = Market.SPOT
+    fallback: tuple[str, ...] = ()
+    """Other routes, by name, whose machines are bought where AWS has none by this one, in this order."""
+    fallback_evictions: int | None = None
+    """So many machines of an annex that AWS took back within an hour have on-demand ones bought at once."""
     fallback_after: timedelta = timedelta(minutes=10)
     """For so long AWS must have had no Spot machine of any type, before on-demand ones are bought in their place."""
     on_demand_max_price: Decimal | None = None

@@ -16,6 +16,7 @@ from annex_core.model.route import Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.planner.experience import Experience, Failure, Fate, Lot, in_a_row
 from annex_core.planner.holdings import Holding
+from annex_core.planner.retagging import tagged
 from annex_core.planner.shortages import Shortages
 
 A_FEW = 3
@@ -127,7 +128,7 @@ class BlackHoles:
         """Machines that fail job after job get no more of them."""
         burning = self._experience.burning()
         ids = tuple(known.id for known in burning if known.annex == annex.id and not known.leaving)
-        return [Retag(annex, ((((tags.DRAINING, tags.stamp(snapshot.at)),), ids),))] if ids else []
+        return tagged(annex, (tags.DRAINING, tags.stamp(snapshot.at)), ids, snapshot)
 
     def troubles(self, snapshot: Snapshot) -> list[str]:
         """For the log and for administrators, a sentence each."""

@@ -19,6 +19,7 @@ from annex_core.planner.blackholes import BlackHoles
 from annex_core.planner.caps import Allowance
 from annex_core.planner.holdings import outstanding
 from annex_core.planner.outlay import Outlay, by_month, outlay, past
+from annex_core.planner.places import types_of
 from annex_core.planner.strangers import adopt, strangers
 
 FLEETS_A_REGION = 1_000
@@ -109,7 +110,8 @@ class Commons:
     def ask(self, annex: Annex, asked: Iterable[LaunchFleet]) -> None:
         """Count what the plan gives to an annex."""
         asked = tuple(asked)
-        self._fleets[annex.place] = self._fleets.get(annex.place, 0) + len(asked)
+        for each in asked:
+            self._fleets[each.route.place] = self._fleets.get(each.route.place, 0) + 1
         if self.limits.said:
             coming = [(each.as_launch("", self._snapshot.at), each.target) for each in asked]
             self._add(annex, self._outlay(annex, (), coming, ()))
@@ -139,7 +141,7 @@ class Commons:
             coming,
             snapshot.at,
             launches=launches,
-            types=snapshot.types.get(annex.place, {}),
+            types=types_of(annex, snapshot),
             route=snapshot.routes.get(annex.route),
         )
 

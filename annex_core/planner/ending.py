@@ -6,9 +6,11 @@ from datetime import timedelta
 from annex_core.model import tags
 from annex_core.model.annex import Annex, Ending, LaunchState
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.plan import Action, CancelFleets, CloseLaunch, DropFreeze, Terminate
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import InstanceState
+from annex_core.planner.places import places_of
 from annex_core.planner.retagging import retags
 
 _FOLLOWED = timedelta(minutes=5)
@@ -18,9 +20,18 @@ _LISTED_SURELY = timedelta(seconds=30)
 
 
 def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
-    view = snapshot.regions.get(annex.place)
-    if view is None:
+    """In each place that it has machines in and that answers, whatever the others do."""
+    shown = [place for place in places_of(annex, snapshot) if place in snapshot.regions]
+    if not shown:
         return []
+    ended = [action for place in shown for action in _ended_in(place, annex, snapshot)]
+    if annex.ending is Ending.NOW:
+        return ended
+    return [*_closing(annex, snapshot), *retags(annex, snapshot), *ended]
+
+
+def _ended_in(place: Place, annex: Annex, snapshot: Snapshot) -> list[Action]:
+    view = snapshot.regions[place]
     fleets = [fleet.id for fleet in view.fleets if fleet.live and _of(annex, fleet.tags, snapshot)]
     alive = [
         instance.id
@@ -29,13 +40,11 @@ def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
         and _of(annex, instance.tags, snapshot)
     ]
     if annex.ending is Ending.NOW:
-        return _all(annex, view, fleets, alive, "it was ended by hand, at once")
-    drained = [each for each in alive if _is_drained(each, annex, snapshot)]
-    closing = _closing(annex, snapshot)
-    if not alive and not closing:
-        return _all(annex, view, fleets, [], "it was ended by hand, and its machines are gone")
-    ended: list[Action] = [Terminate(annex.place, tuple(drained), why="drained")] if drained else []
-    return [*closing, *retags(annex, snapshot), *ended]
+        return _all(place, view, fleets, alive, "it was ended by hand, at once")
+    if not alive and not any(action.launch.place == place for action in _closing(annex, snapshot)):
+        return _all(place, view, fleets, [], "it was ended by hand, and its machines are gone")
+    drained = tuple(each for each in alive if _is_drained(each, annex, snapshot))
+    return [Terminate(place, drained, why="drained")] if drained else []
 
 
 def dropped_freezes(snapshot: Snapshot) -> list[Action]:
@@ -55,14 +64,14 @@ def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
     return tags.key_of(carried) == annex.key and carried.get(tags.ACCESS_POINT) == snapshot.access_point
 
 
-def _all(annex: Annex, view: RegionView, fleets: list[str], alive: list[str], why: str) -> list[Action]:
+def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], why: str) -> list[Action]:
     ending = {fleet.id for fleet in view.fleets if fleet.state == "cancelled_terminating"}
     some = tuple(each for each in fleets if each not in ending)
-    actions: list[Action] = [CancelFleets(annex.place, some, terminate=True, why=why)] if some else []
-    return [*actions, Terminate(annex.place, tuple(alive), why=why)] if alive else actions
+    actions: list[Action] = [CancelFleets(place, some, terminate=True, why=why)] if some else []
+    return [*actions, Terminate(place, tuple(alive), why=why)] if alive else actions
 
 
-def _closing(annex: Annex, snapshot: Snapshot) -> list[Action]:
+def _closing(annex: Annex, snapshot: Snapshot) -> list[CloseLaunch]:
     return [
         CloseLaunch(launch, "the annex was ended by hand")
         for launch in snapshot.launches

@@ -14,10 +14,11 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import queued_limits
 from annex_core.planner.commons import FLEETS_A_REGION, Commons, unreadable
-from annex_core.planner.fallback import Stage, announced, due, in_their_place, none_left, stages
+from annex_core.planner.fallback import Stage, announced, due, in_their_place, lasting, none_left, stages
 from annex_core.planner.holdings import Holding, anything_left
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
+from annex_core.planner.places import places_of, unseen
 from annex_core.planner.safeguard import unsafe
 from annex_core.planner.step import Step
 from annex_core.planner.verdicts import STEP_BY_STEP
@@ -79,7 +80,7 @@ def grow(
         commons: What annexes have together, with what the plan has given to others; None: nothing yet.
     """
     commons = commons or Commons(snapshot)
-    first, *later = stages(route, snapshot)
+    first, *later = stages(annex, route, snapshot)
     step = Step(annex, first.route, groups, held, snapshot, matcher, commons)
     steps = [step]
     lacking = shortfalls(annex, route, snapshot)
@@ -123,13 +124,16 @@ def _fall_back(
 ) -> list[Step]:
     """The steps after the first one: each serves groups that AWS had nothing for in all that came before."""
     steps, lacked = [first], dict(first.lacked)
+    only_lasting = any(group.wishes.on_demand for group in groups)
     for stage in later:
+        if only_lasting and not lasting(stage):
+            continue
         among = due(lacked, stage, snapshot.at)
         if lacked and not among:
             steps[-1].reasons.append(announced(lacked, stage))
         if not among:
             break
-        if why := none_left(stage):
+        if why := none_left(stage) or _closed(annex, stage, snapshot):
             steps[-1].reasons.append(why)
             continue
         last = steps[-1]
@@ -141,6 +145,21 @@ def _fall_back(
         steps.append(step)
         lacked = {group: max(since, step.lacked[group]) for group, since in lacked.items() if group in step.lacked}
     return steps[1:]
+
+
+def _closed(annex: Annex, stage: Stage, snapshot: Snapshot) -> str | None:
+    """Why an annex may not grow by another route than its own now."""
+    route, place = stage.route, stage.route.place
+    if not stage.fallback:
+        return None
+    if place not in snapshot.regions:
+        return f"AWS does not answer in {place}"
+    return (
+        closed_to(annex.key, route)
+        or snapshot.frozen.get(place)
+        or unsafe(annex, route, snapshot)
+        or snapshot.unready.get(route.name)
+    )
 
 
 def _hold(
@@ -173,13 +192,14 @@ def _hold(
         return snapshot.frozen[annex.place]
     if why := unsafe(annex, route, snapshot):
         return why
+    asked = places_of(annex, snapshot)
     for place, view in sorted(snapshot.regions.items()):
-        if place != annex.place and anything_left(annex.key, view, snapshot.access_point):
+        if place not in asked and anything_left(annex.key, view, snapshot.access_point):
             return (
                 f"there are machines of it in {place} still, from before the journal was lost; they have to end first"
             )
-    if annex.place not in snapshot.regions:
-        return f"AWS does not answer in {annex.place}"
+    if silent := unseen(annex, snapshot):
+        return f"AWS does not answer in {silent}"
     if route.label in snapshot.unready:
         return snapshot.unready[route.label]
     if snapshot.slots is None:

@@ -13,6 +13,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState, Slot
+from annex_core.planner.places import homes, places_of, types_of
 from annex_core.planner.virtual_slot import usable_cpus, usable_disk_kib, usable_gpus, usable_memory_mib
 
 _ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
@@ -123,10 +124,10 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
     before = {known.id: known for known in snapshot.known}
     changed: list[KnownInstance] = []
     for key, annex in snapshot.annexes.items():
-        view = snapshot.regions.get(annex.place)
-        if view is None:
+        views = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
+        if not views:
             continue
-        listed = _of(view, key, snapshot)
+        listed = [instance for view in views for instance in _of(view, key, snapshot)]
         launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
         mine = {known.id: known for known in before.values() if known.annex == annex.id}
         origin = attribute(listed, launches, mine)
@@ -137,11 +138,13 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
             now = _told_to_leave(now, instance, noticed, snapshot.at)
             changed += [now] if now != mine.get(instance.id) else []
         here = {instance.id for instance in listed}
+        home = homes(annex, mine.values(), snapshot)
         changed += [
             replace(known, gone=snapshot.at)
             for known in mine.values()
             if known.gone is None
             and known.id not in here
+            and home[known.id] in snapshot.regions
             and (known.joined or snapshot.at - known.launched >= _LISTED_SURELY)
         ]
     return tuple(changed)
@@ -246,7 +249,7 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
         snapshot: With *known* brought up to date by remember().
         volume_gib: The volume that the annex's instances get.
     """
-    types = snapshot.types.get(annex.place, {})
+    types = types_of(annex, snapshot)
     mine = [known for known in snapshot.known if known.annex == annex.id]
     alive = tuple(known for known in mine if known.gone is None)
     joined = _joined(snapshot.slots or (), key, snapshot.domain)

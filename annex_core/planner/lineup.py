@@ -8,10 +8,12 @@ from decimal import Decimal
 from math import ceil
 
 from annex_core.model.demand import JobGroup
+from annex_core.model.hardware import InstanceType
 from annex_core.model.runtime import Runtime
 from annex_core.model.supply import Slot
 from annex_core.planner.matching import Matcher
 from annex_core.planner.offers import expected
+from annex_core.planner.places import places_of
 from annex_core.planner.prospect import Prospect
 from annex_core.planner.rooms import jobs_per_machine
 from annex_core.planner.runtimes import PRIOR
@@ -87,7 +89,9 @@ def lineup(found: Prospect, matcher: Matcher, jobs: Mapping[int, int] | None = N
         jobs: By the id() of a group how many jobs it will have had in the end, where more come than wait at a time.
     """
     world, annex, route = found.world, found.annex, found.route
-    types = world.types.get(annex.place, {})
+    types: dict[str, InstanceType] = {}
+    for at in [*(each.fleet.route.place for each in found.fleets), *reversed(places_of(annex, world))]:
+        types |= world.types.get(at, {})
     berths = (*_there(found), *_to_come(found))
     kinds = [kind for name in {each.kind for each in berths} if (kind := types.get(name))]
     hour = expected(route, world)

@@ -47,7 +47,7 @@ def shortfalls(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[Shortfal
         if order.annex != annex.id or refusal(order, launches):
             continue
         got = filled(order, launches, known, annex)
-        its = decided(overridden(route, order.overrides), snapshot)
+        its = decided(annex, overridden(route, order.overrides), snapshot)
         if order.instances is not None:
             lacking = order.instances - sum(count for _, count in got)
         else:

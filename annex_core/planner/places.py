@@ -1,13 +1,17 @@
-"""Each machine and each fleet in one place only, though several credentials may reach the account that it is in."""
+"""
+Each machine and each fleet in one place only, though several credentials may reach the account that it is in; and each
+annex in all places that it has machines in, its own and those of the routes that it fell back to.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from annex_core.model import tags
-from annex_core.model.annex import Annex
+from annex_core.model.annex import Annex, KnownInstance
+from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
-from annex_core.model.snapshot import RegionView
+from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Fleet, Instance
 
 
@@ -35,6 +39,44 @@ def once(views: Mapping[Place, RegionView], annexes: Iterable[Annex]) -> dict[Pl
         )
         for place, view in views.items()
     }
+
+
+def places_of(annex: Annex, snapshot: Snapshot) -> tuple[Place, ...]:
+    """The annex's own first, then those that it asked for machines in by another route."""
+    asked = (launch.place for launch in snapshot.launches if launch.annex == annex.id)
+    return tuple(dict.fromkeys([annex.place, *asked]))
+
+
+def unseen(annex: Annex, snapshot: Snapshot) -> Place | None:
+    """A place of the annex's that AWS does not show now; None where all is known."""
+    return next((place for place in places_of(annex, snapshot) if place not in snapshot.regions), None)
+
+
+def homes(annex: Annex, known: Iterable[KnownInstance], snapshot: Snapshot) -> dict[str, Place]:
+    """Where each of an annex's machines is, by its id: where AWS shows it, or its launch was made, or the annex is."""
+    places = {launch.token: launch.place for launch in snapshot.launches if launch.annex == annex.id}
+    shown = {
+        each.id: place
+        for place in places_of(annex, snapshot)
+        for each in snapshot.regions.get(place, RegionView()).instances
+    }
+    return {each.id: shown.get(each.id) or places.get(each.token or "") or annex.place for each in known}
+
+
+def types_of(annex: Annex, snapshot: Snapshot, *, first: Place | None = None) -> Mapping[str, InstanceType]:
+    """
+    The types of all places of an annex.
+
+    Args:
+        first: Where a type that several places have is priced; else in the annex's own.
+    """
+    places = dict.fromkeys([first or annex.place, *places_of(annex, snapshot)])
+    if len(places) == 1:
+        return snapshot.types.get(annex.place, {})
+    merged: dict[str, InstanceType] = {}
+    for place in reversed(places):
+        merged |= snapshot.types.get(place, {})
+    return merged
 
 
 def _its_owner_s(view: RegionView, owner: str) -> RegionView:

@@ -8,6 +8,7 @@ from annex_core.model import tags
 from annex_core.model.annex import Annex, Launch, LaunchState
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.plan import (
     Action,
     CancelFleets,
@@ -31,6 +32,7 @@ from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.learned import as_learned
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
+from annex_core.planner.places import homes, places_of, unseen
 from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
@@ -190,11 +192,12 @@ def _leased(view: RegionView, access_point: str) -> tuple[list[Leased], list[Lea
 
 
 def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
-    view = snapshot.regions.get(annex.place)
     mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return []  # what comes of it would be a stranger's
-    if view is None or anything_left(annex.key, view, snapshot.access_point):
+    if unseen(annex, snapshot):
+        return []
+    if any(anything_left(annex.key, snapshot.regions[it], snapshot.access_point) for it in places_of(annex, snapshot)):
         return []
     return [FinishAnnex(annex)]
 
@@ -206,16 +209,15 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
     Args:
         idle: Tokens of launches that no job waits for any more.
     """
-    view = snapshot.regions.get(annex.place)
-    if view is None:
-        return []
     actions: list[Action] = []
     outstanding = {launch.token for launch, _ in held.outstanding}
-    cancelled = {fleet.id for fleet in view.fleets if not fleet.may_launch}
+    shown = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
+    cancelled = {fleet.id for view in shown for fleet in view.fleets if not fleet.may_launch}
     frozen = frozen_by(annex, snapshot.freezes)
-    spent = []
+    spent: dict[Place, list[str]] = {}
     for launch in snapshot.launches:
-        if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED:
+        view = snapshot.regions.get(launch.place)
+        if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED or view is None:
             continue
         age = snapshot.at - launch.intended
         within = patience(launch, annex, route, snapshot) if route else Route.fulfil_within
@@ -230,12 +232,12 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
             elif launch.token in idle and age >= _LISTED_SURELY:
                 actions.append(CloseLaunch(launch, "no job waits for it any more"))
         elif _is_spent(launch, annex, held, view, snapshot.at):
-            spent.append(launch.fleet or "")
-    if spent:
-        actions.append(
-            CancelFleets(annex.place, tuple(spent), terminate=True, why="nothing of it is left and nothing is open")
-        )
-    return actions + _never_joined(annex, route, held, view, snapshot)
+            spent.setdefault(launch.place, []).append(launch.fleet or "")
+    actions += [
+        CancelFleets(place, tuple(some), terminate=True, why="nothing of it is left and nothing is open")
+        for place, some in spent.items()
+    ]
+    return actions + _never_joined(annex, route, held, snapshot)
 
 
 def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now: datetime) -> bool:
@@ -250,21 +252,22 @@ def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now
     return any(fleet.id == launch.fleet and fleet.may_launch for fleet in view.fleets)
 
 
-def _never_joined(
-    annex: Annex, route: Route | None, held: Holding, view: RegionView, snapshot: Snapshot
-) -> list[Action]:
+def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Snapshot) -> list[Action]:
     within = route.join_within if route else Route.join_within
     if annex.pilot:
         return []
     if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
         return []
-    listed = {instance.id for instance in view.instances}  # one that was just ended counts as held for a while
-    late = tuple(
-        known.id
-        for known in held.instances
-        if known.joined is None and known.id in listed and snapshot.at - known.launched > within
-    )
-    return [Terminate(annex.place, late, why=f"not joined within {within}")] if late else []
+    home = homes(annex, held.instances, snapshot)
+    late: dict[Place, list[str]] = {}
+    for known in held.instances:
+        view = snapshot.regions.get(home[known.id], RegionView())
+        listed = any(
+            instance.id == known.id for instance in view.instances
+        )  # just ended, it counts as held for a while
+        if known.joined is None and listed and snapshot.at - known.launched > within:
+            late.setdefault(home[known.id], []).append(known.id)
+    return [Terminate(place, tuple(ids), why=f"not joined within {within}") for place, ids in late.items()]
 
 
 def _troubles(snapshot: Snapshot) -> list[str]:

@@ -7,6 +7,7 @@ from annex_core.model.annex import Annex
 from annex_core.model.plan import Retag
 from annex_core.model.route import Route
 from annex_core.model.snapshot import Snapshot
+from annex_core.planner.retagging import tagged
 
 _AN_HOUR = timedelta(hours=1)
 
@@ -30,4 +31,4 @@ def rebalanced(annex: Annex, route: Route, snapshot: Snapshot) -> list[Retag]:
         (told[known.id], known.id) for known in mine if known.id in told and known.gone is None and not known.leaving
     )
     some = tuple(id_ for _, id_ in due[: max(route.rebalance - lately, 0)])
-    return [Retag(annex, ((((tags.DRAINING, tags.stamp(snapshot.at)),), some),))] if some else []
+    return tagged(annex, (tags.DRAINING, tags.stamp(snapshot.at)), some, snapshot)

@@ -1,12 +1,14 @@
 """The lease as tags: what the journal wants of it, compared with what AWS shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex
+from annex_core.model.place import Place
 from annex_core.model.plan import Retag
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.supply import InstanceState
+from annex_core.planner.places import homes, places_of
 
 _GOING = {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
 
@@ -18,9 +20,12 @@ def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
     Each ends with the lease or at its own outer bound, whichever comes first. Fleets come first: what they launch
     meanwhile has the tags of their template, and is seen here at the next look around.
     """
-    view = snapshot.regions.get(annex.place)
-    if view is None:
-        return []
+    shown = [place for place in places_of(annex, snapshot) if place in snapshot.regions]
+    return [found for place in shown if (found := _in(place, annex, snapshot))]
+
+
+def _in(place: Place, annex: Annex, snapshot: Snapshot) -> Retag | None:
+    view = snapshot.regions[place]
     shown = [(fleet.id, fleet.tags) for fleet in view.fleets if fleet.live]
     shown += [(each.id, each.tags) for each in view.instances if each.state not in _GOING]
     changes = _by_tags(
@@ -30,7 +35,16 @@ def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
         and carried.get(tags.ACCESS_POINT) == snapshot.access_point
         and not _carried(annex, carried)
     )
-    return [Retag(annex, changes)] if changes else []
+    return Retag(annex, place, changes) if changes else None
+
+
+def tagged(annex: Annex, tag: tuple[str, str], ids: Collection[str], snapshot: Snapshot) -> list[Retag]:
+    """Give some of an annex's machines a tag, each where it is."""
+    home = homes(annex, [known for known in snapshot.known if known.id in ids], snapshot)
+    return [
+        Retag(annex, place, (((tag,), tuple(each for each in ids if home.get(each) == place)),))
+        for place in dict.fromkeys(home[each] for each in ids if each in home)
+    ]
 
 
 def _wanted(annex: Annex, carried: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,7 @@ def unsafe(annex: Annex, route: Route, snapshot: Snapshot) -> str | None:
     Returns:
         A clause that stays the same while its reason does; None where nothing stands against it.
     """
-    region, place = annex.region, annex.place
+    region, place = route.region, route.place
     unreachable = snapshot.unreachable.get(place)
     if unreachable and route.probe and not annex.pilot:
         return f"no machine in {region} would reach the annex collector: {clause(unreachable)}"

@@ -132,7 +132,7 @@ def shortages(route: Route, snapshot: Snapshot) -> Shortages:
             trial.add(name)
             out |= {(name, zone): each.why for zone, each in waits.items()}
     out = {pool: why for pool, why in out.items() if pool[0] not in left}
-    return Shortages(left, out, frozenset(trial), since, _reason(next_try, tried_now, nowhere, market))
+    return Shortages(left, out, frozenset(trial), since, _reason(next_try, tried_now, nowhere, route))
 
 
 def to_be_had(ways: Iterable[Way], route: Route, snapshot: Snapshot) -> tuple[tuple[Way, ...], str | None]:
@@ -152,11 +152,11 @@ def to_be_had(ways: Iterable[Way], route: Route, snapshot: Snapshot) -> tuple[tu
 
 
 def tried(types: Collection[str], route: Route) -> str:
-    return f"AWS had no {sold(route.market)} {_some(types)}; {_TRIED}"
+    return f"AWS had no {sold(route.market)} {_some(types)} in {route.place}; {_TRIED}"
 
 
 def _reason(
-    next_try: Mapping[str, Setback], tried_now: Sequence[str], nowhere: Sequence[str], market: Market
+    next_try: Mapping[str, Setback], tried_now: Sequence[str], nowhere: Sequence[str], route: Route
 ) -> str | None:
     """No moment in it is nearer than what it is about: it stays the same from cycle to cycle."""
     quotas = [each.why for each in next_try.values() if not each.subject.type]
@@ -164,13 +164,12 @@ def _reason(
     empty = {name: each for name, each in next_try.items() if each.subject.type}
     if empty:
         again = min(map(until, empty.values()))
-        said.append(
-            f"AWS has no {sold(market)} {_some(empty)} now; it is asked for again at {again:%H:%M} UTC at the earliest"
-        )
+        what = f"{sold(route.market)} {_some(empty)} in {route.place}"
+        said.append(f"AWS has no {what} now; it is asked for again at {again:%H:%M} UTC at the earliest")
     if tried_now and not empty:
-        said.append(f"AWS had no {sold(market)} {_some(tried_now)}; {_TRIED}")
+        said.append(tried(tried_now, route))
     if nowhere:
-        said.append(f"no zone of the route's subnets has {_some(nowhere)} at all")
+        said.append(f"no zone of the subnets of route {route.name} has {_some(nowhere)} at all")
     return "; ".join(said) or None
 
 

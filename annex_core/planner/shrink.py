@@ -14,7 +14,7 @@ from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.limits import Limit, Subject
-from annex_core.model.plan import Action, CloseLaunch, Retag, Terminate
+from annex_core.model.plan import Action, CloseLaunch, Terminate
 from annex_core.model.route import overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.supply import Slot
@@ -24,6 +24,8 @@ from annex_core.planner.commons import Commons, of_annex
 from annex_core.planner.holdings import Holding, outstanding, whole_machine
 from annex_core.planner.matching import Matcher
 from annex_core.planner.outlay import Outlay, outlay
+from annex_core.planner.places import homes, places_of, types_of, unseen
+from annex_core.planner.retagging import tagged
 from annex_core.planner.rooms import place
 
 _SURE = timedelta(minutes=5)
@@ -58,7 +60,7 @@ def shrunk(snapshot: Snapshot, commons: Commons, closing: Container[str]) -> Shr
     told = []
     for annex, ids in drained.items():
         life = snapshot.annexes[annex.key]
-        actions.append(Retag(life, ((((tags.DRAINING, tags.stamp(snapshot.at)),), tuple(ids)),)))
+        actions += tagged(life, (tags.DRAINING, tags.stamp(snapshot.at)), ids, snapshot)
         told.append(f"annex {annex.key}: {counted(len(ids), 'machine')} of it is over {ground.why[annex]}, and drains")
     return Shrinking((*actions, *_empty(snapshot)), tuple(told))
 
@@ -78,7 +80,7 @@ class _Ground:
         self._taken: dict[Subject | str, Outlay] = {}
         self._binding: dict[str, list[Subject | str]] = {}
         self._living = [annex for annex in snapshot.annexes.values() if self._judged(annex)]
-        blind = {each for annex in snapshot.annexes.values() if annex.place not in snapshot.regions
+        blind = {each for annex in snapshot.annexes.values() if unseen(annex, snapshot)
                  for each in of_annex(annex)}  # fmt: skip
         for annex in self._living:
             binding = self._binding[annex.id] = []
@@ -94,7 +96,7 @@ class _Ground:
 
     def _judged(self, annex: Annex) -> bool:
         now = self._snapshot.aws_now(annex.place)
-        return annex.place in self._snapshot.regions and not annex.ending and annex.lease_ends > now
+        return not unseen(annex, self._snapshot) and not annex.ending and annex.lease_ends > now
 
     def _own(self, annex: Annex) -> Limit | None:
         """Its own caps, where it may be over one; to add up what machines of long ago cost takes time."""
@@ -112,15 +114,17 @@ class _Ground:
         """Open requests that are over a limit, the newest first; none while a machine may be of any of them."""
         found = []
         for annex in self._living:
-            view = self._snapshot.regions[annex.place]
-            guessed = any(
-                tags.key_of(each.tags) == annex.key and each.fleet is None and not each.client_token
-                for each in view.instances
-            )
+            guessed = {
+                it
+                for it in places_of(annex, self._snapshot)
+                for each in self._snapshot.regions[it].instances
+                if tags.key_of(each.tags) == annex.key and each.fleet is None and not each.client_token
+            }
             for launch, count in sorted(self._open(annex), key=lambda each: each[0].intended, reverse=True):
                 some = self._of([(launch, count)], (), annex)
                 surplus = launch.token in self._closing
-                if not surplus and not guessed and self._settled(launch) and (whose := self._over(annex, some)):
+                sure = self._settled(launch) and launch.place not in guessed
+                if not surplus and sure and (whose := self._over(annex, some)):
                     found.append(CloseLaunch(launch, f"it is over {whose}"))
                     surplus = True
                 # What stays open is no reason to drain what works: it may never come.
@@ -159,7 +163,7 @@ class _Ground:
 
     def _of(self, coming: Iterable[tuple[Launch, int]], machines: Iterable[KnownInstance], annex: Annex) -> Outlay:
         """What would be free without these, from now on."""
-        now, types = self._snapshot.at, self._snapshot.types.get(annex.place, {})
+        now, types = self._snapshot.at, types_of(annex, self._snapshot)
         bounds = {each.token: each for each in self._snapshot.launches}
         from_now = [KnownInstance(each.id, each.annex, each.token, each.type, max(now, each.launched),
                                   each.hourly_ceiling) for each in machines]  # fmt: skip
@@ -217,9 +221,9 @@ def _empty(snapshot: Snapshot) -> list[Terminate]:
     """
     found = []
     for annex in snapshot.annexes.values():
-        if annex.ending or annex.place not in snapshot.regions:
+        if annex.ending:
             continue
-        some = []
+        some: list[KnownInstance] = []
         for each in snapshot.known:
             if each.annex != annex.id or each.gone or each.drained is None:
                 continue
@@ -228,9 +232,12 @@ def _empty(snapshot: Snapshot) -> list[Terminate]:
             told = slots and all(slot.draining for slot in slots)
             late = each.joined is None and not slots and snapshot.at - each.drained >= _FOLLOWED
             if (told and not any(slot.claimed for slot in slots)) or late:
-                some.append(each.id)
-        if some:
-            found.append(Terminate(annex.place, tuple(some), why="drained, and no job is left on it"))
+                some.append(each)
+        home = homes(annex, some, snapshot)
+        for it in dict.fromkeys(home.values()):
+            if it in snapshot.regions:
+                ids = tuple(each.id for each in some if home[each.id] == it)
+                found.append(Terminate(it, ids, why="drained, and no job is left on it"))
     return found
 
 

@@ -22,6 +22,7 @@ from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.offers import expected
 from annex_core.planner.ordering import Shortfall
+from annex_core.planner.places import types_of
 from annex_core.planner.reclaimed import reclaimed
 from annex_core.planner.rooms import Need, jobs_per_machine, place
 from annex_core.planner.shelf import Shelf, shelf
@@ -76,7 +77,7 @@ class Step:
         self._in_dollars = self._limits.in_dollars or any(each.limit.in_dollars for each in self._shares)
         self._fleets = FLEETS_A_STEP
         if route.api is not FleetApi.RUN_INSTANCES:
-            self._fleets = min(FLEETS_A_STEP, commons.fleets_left(annex.place))
+            self._fleets = min(FLEETS_A_STEP, commons.fleets_left(route.place))
         self._holes = commons.black_holes.of(route, snapshot)
         alone = self._holes.alone or len(commons.black_holes.of_annex(annex, route, self._holes)) >= A_FEW
         self._left = 1 if alone else _TARGET * FLEETS_A_STEP
@@ -86,7 +87,8 @@ class Step:
         self._without: set[str] = set()
         self._short = widened(shortages(route, snapshot), self._holes, reclaimed(route, snapshot))
         self._capped: list[str | None] = []
-        self.types = snapshot.types.get(annex.place, {})
+        self.types = types_of(annex, snapshot, first=route.place)
+        self._there = snapshot.types.get(route.place, {})
         self.held = held
         """With what the step asks for: that counts as bought."""
         self.launches: dict[tuple[tuple[str, ...], str | None], LaunchFleet] = {}
@@ -160,7 +162,7 @@ class Step:
         Args:
             whole: Those too that AWS has just had none of.
         """
-        names = [name for name in self._route.instance_types if name in self.types]
+        names = [name for name in self._route.instance_types if name in self._there]
         for wished in {group.wishes.instance_types for group in self._groups if group.wishes.instance_types}:
             names = [name for name in names if name in wished]
         kinds = (self.types[name] for name in names if whole or name not in self._short.aside)

@@ -215,7 +215,7 @@ def test_requirements_that_take_a_job_again_and_again_are_warned_of(requirements
         ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
         ("AnnexBucket =", "AnnexBucket is missing; condor_annex setup makes one"),
         ("AnnexFleetRole =", "AnnexFleetRole is missing; condor_annex setup makes one"),
-        ("AnnexFallback = other", "AnnexFallback is not supported yet"),
+        ("AnnexMinInstances = 2", "AnnexMinInstances is not supported yet"),
         ("AnnexSubnet = subnet-0aaa", "no macro AnnexSubnet; did you mean AnnexSubnets?"),
         ("AnnexKeyName = $(MY.Owner)", "depends on the job"),
         ("AnnexKeyName me", "NAME = VALUE"),
@@ -338,6 +338,27 @@ def test_two_routes_that_differ_by_case_alone_are_refused_but_for_the_first() ->
 
     assert reading.routes.keys() == {"aws"}
     assert "by case alone" in reading.refused["AWS"]
+
+
+def test_fallbacks_are_routes_by_their_names() -> None:
+    first = GOOD + "AnnexMarket = spot-then-on-demand\nAnnexFallback = other, third\nAnnexFallbackAfter = 5m\n"
+    reading = RouteBook(CATALOGUE).read(configured(("aws", first), ("other", GOOD), ("third", GOOD)))
+    assert reading.findings == ()
+    assert reading.routes["aws"].fallback == ("other", "third")
+    assert reading.routes["aws"].fallback_after == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "warning"),
+    [
+        ("nowhere", "there is no route nowhere that is in force: nothing falls back there"),
+        ("aws", "names the route itself: nothing falls back there"),
+    ],
+)
+def test_a_fallback_to_nowhere_is_a_warning(fallback: str, warning: str) -> None:
+    reading = read(f"AnnexFallback = {fallback}\n")
+    assert not reading.refused
+    assert [(each.text, each.fatal) for each in reading.findings] == [(warning, False)]
 
 
 def test_a_route_that_users_are_told_of_must_be_live() -> None:

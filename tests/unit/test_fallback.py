@@ -114,7 +114,7 @@ def test_an_hourly_limit_counts_on_demand_machines_at_their_list_price():
 def test_what_is_short_on_demand_too_is_not_asked_for():
     nothing = seen(setbacks=[*short(), *short(market=Market.ON_DEMAND)])
     assert asked(nothing) == []
-    assert "AWS has no on-demand c5.large, c5.xlarge now" in sentence(nothing)
+    assert "AWS has no on-demand c5.large, c5.xlarge in us-east-2 now" in sentence(nothing)
 
 
 def test_a_route_of_spot_machines_buys_no_other():

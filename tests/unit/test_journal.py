@@ -134,9 +134,9 @@ def test_a_new_life_does_not_inherit_the_launches_of_the_last(journal):
 
 def test_finishing_forgets_the_template(journal):
     journal.begin(annex())
-    journal.keep_template(Template(annex().id, "lt-1", 1, "bucket", "digest", NOW))
+    journal.keep_template(Template(annex().id, Place("us-east-2"), "lt-1", 1, "bucket", "digest", NOW))
     journal.finish(annex(), NOW)
-    assert journal.template(annex().id) is None
+    assert journal.templates(annex().id) == {}
 
 
 def test_a_launch_is_closed_once(journal):

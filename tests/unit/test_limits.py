@@ -155,6 +155,10 @@ FIRST_VERSION = """
         types TEXT NOT NULL, hourly_ceiling TEXT, intended TEXT NOT NULL, state TEXT NOT NULL, fleet TEXT,
         reason TEXT, closed TEXT, document TEXT NOT NULL
     ) STRICT;
+    CREATE TABLE templates (
+        annex TEXT PRIMARY KEY, template TEXT NOT NULL, version INTEGER NOT NULL, bucket TEXT NOT NULL,
+        digest TEXT NOT NULL, url_expires TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE instances (
         id TEXT PRIMARY KEY, annex TEXT NOT NULL, token TEXT, type TEXT NOT NULL, launched TEXT NOT NULL,
         hourly_ceiling TEXT, joined TEXT, gone TEXT

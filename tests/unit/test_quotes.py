@@ -122,7 +122,7 @@ def test_a_type_that_no_zone_of_the_route_has_is_said(daemon):
     daemon.cycle()
     daemon.queue.groups = [group()]
     daemon.cycle()
-    assert "no zone of the route's subnets has c5.large, c5.xlarge at all" in daemon.last_said
+    assert "no zone of the subnets of route spot has c5.large, c5.xlarge at all" in daemon.last_said
 
 
 def test_news_come_back_from_the_file_as_they_were(tmp_path):

@@ -55,7 +55,7 @@ def test_another_annex_does_not_ask_for_it(daemon):
     daemon.queue.groups = [group(), group(key=BOB)]
     daemon.cycle(after=MINUTE)
     assert tries(daemon) == 1
-    assert "AWS has no Spot c5.large now" in dict(daemon.queue.said)[BOB]
+    assert "AWS has no Spot c5.large in us-east-2 now" in dict(daemon.queue.said)[BOB]
 
 
 def test_an_hour_without_anything_is_calm_and_over_when_there_is_some_again(daemon):
@@ -65,7 +65,7 @@ def test_an_hour_without_anything_is_calm_and_over_when_there_is_some_again(daem
         daemon.cycle(after=MINUTE)
     assert tries(daemon) <= 8, "two annexes in an hour"
     for key in (ALICE, BOB):
-        assert "AWS has no Spot c5.large now; it is asked for again at" in dict(daemon.queue.said)[key]
+        assert "AWS has no Spot c5.large in us-east-2 now; it is asked for again at" in dict(daemon.queue.said)[key]
     daemon.cloud.errors = {}
     before = len(daemon.cloud.documents)
     while len(daemon.cloud.documents) == before:

@@ -55,7 +55,10 @@ def test_a_zone_that_has_none_of_a_type_is_left_out_of_the_request():
 def test_where_aws_has_none_of_anything_nothing_is_asked_for_and_the_jobs_are_told():
     seen = snapshot([group(40)], setbacks=short())
     assert asked(seen) == []
-    assert "AWS has no Spot c5.4xlarge, c5.large, c5.xlarge now; it is asked for again at 12:01 UTC" in sentence(seen)
+    assert (
+        "AWS has no Spot c5.4xlarge, c5.large, c5.xlarge in us-east-2 now; it is asked for again at 12:01 UTC"
+        in sentence(seen)
+    )
 
 
 def test_the_sentence_stays_the_same_from_cycle_to_cycle():
@@ -82,7 +85,7 @@ def test_of_two_annexes_one_tries():
 def test_a_job_that_only_a_missing_type_could_run_is_told_so_and_not_that_it_fits_nowhere():
     seen = snapshot([group(cpus=16)], setbacks=short("c5.4xlarge"))
     assert asked(seen) == []
-    assert "AWS has no Spot c5.4xlarge now" in sentence(seen)
+    assert "AWS has no Spot c5.4xlarge in us-east-2 now" in sentence(seen)
     assert "can run them" not in sentence(seen)
 
 

@@ -51,7 +51,9 @@ def test_a_type_that_one_zone_lacks_is_asked_for_in_the_others():
 def test_a_type_that_all_zones_lack_is_not_asked_for_and_others_are():
     found = seen(setback(zone=A), setback(zone=B))
     assert found.aside == {"c5.large": "no capacity"}
-    assert found.reason == "AWS has no Spot c5.large now; it is asked for again at 12:01 UTC at the earliest"
+    assert (
+        found.reason == "AWS has no Spot c5.large in us-east-2 now; it is asked for again at 12:01 UTC at the earliest"
+    )
 
 
 def test_a_type_that_other_zones_than_the_routes_lack_is_asked_for():
