@@ -13,6 +13,7 @@ from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.order_book import OrderBook
 from annex_core.daemon.asked import AskedLately
 from annex_core.daemon.causes import cause
+from annex_core.daemon.closing import Closing
 from annex_core.daemon.deaths import Deaths
 from annex_core.daemon.first_look import FirstLook
 from annex_core.daemon.hands import Errand, Hands
@@ -111,6 +112,7 @@ class Provisioner:
         self._first_look = FirstLook(launcher=launcher, regions=regions, clock=clock, wake=wake)
         self._matcher = matcher
         self._asked = AskedLately()
+        self._closing = Closing()
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
@@ -268,7 +270,8 @@ class Provisioner:
                 if still_open:
                     log.info("fleet %s: cancelling %d open requests, %s", launch.fleet, len(still_open), why)
                     cloud.cancel_open_requests([each.id for each in still_open])  # the next listing shows what it did
-                else:
+                    self._closing.cancelled(launch, [each.id for each in still_open])
+                elif self._closing.is_over(launch, _brought(launch, snapshot), self._clock()):
                     self._journal.close_launch(launch.token, self._clock())
             case CancelFleets(place, fleets, terminate, why):
                 log.info("cancelling %s: %s", ", ".join(fleets), why)
@@ -307,6 +310,10 @@ class Provisioner:
                 log.error("%s", error)
                 continue
             self._said[key] = (outlook, snapshot.at)
+
+
+def _brought(launch: Launch, snapshot: Snapshot) -> int:
+    return sum(known.token == launch.token for known in snapshot.known)
 
 
 def _subject(action: Action) -> str:

@@ -153,6 +153,21 @@ def test_a_template_that_may_not_be_deleted_keeps_no_annex_from_ending(daemon, e
     assert daemon.journal.annexes() == ()
 
 
+def test_a_launch_that_was_filled_unseen_counts_until_its_machine_had_time_to_be_listed(daemon):
+    """Found by tests/unit/test_money_machine.py: its place was bought again, and the cap passed by one."""
+    daemon.cycle()
+    daemon.queue.groups = []  # nothing of it is open any more, and no machine is listed
+
+    def closed():
+        return daemon.journal.launches(daemon.journal.annexes())[0].closed
+
+    daemon.cycle(after=MINUTE)
+    daemon.cycle(after=MINUTE / 2)
+    assert not closed()
+    daemon.cycle(after=MINUTE / 2)
+    assert closed()
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_a_template_that_may_have_been_made_unheard_is_looked_for_and_goes_with_its_bundle(daemon, made):
     daemon.cloud.errors["put_template"] = [OutcomeUnknown("killed meanwhile")]
