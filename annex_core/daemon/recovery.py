@@ -1,7 +1,7 @@
 """Launches that were meant and have no outcome: the daemon died, or AWS did not answer."""
 
 import logging
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,7 +85,7 @@ def _shown(launch: Launch, snapshot: Snapshot) -> _Shown | None:
     return next(fleets, None) or next(machines, None)
 
 
-def send(journal: Journal, regions: Regions, launch: Launch, document: str, now: datetime) -> None:
+def send(journal: Journal, regions: Regions, launch: Launch, document: str, clock: Callable[[], datetime]) -> None:
     """
     Send a launch's document, the first time or again, and write down what came of it.
 
@@ -93,8 +93,9 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, now:
     sending may have acted and no listing shows it yet.
 
     Args:
-        now: When it is sent: later than it was intended, and an earlier sending may have acted.
+        clock: It may be sent later than it was intended, and then an earlier sending may have acted.
     """
+    now = clock()
     try:
         launched = regions[launch.place].cloud.request(document)
     except FINAL as error:
@@ -105,11 +106,12 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, now:
             return
         log.error("AWS refused %d of %s for %s: %s", launch.target, ", ".join(launch.types), launch.annex, error)
         journal.settle(launch.token, LaunchState.REFUSED, reason=str(error), obstacle=obstacle([error]))
-        note(journal, launch, [Refusal(error)], now)
+        note(journal, launch, [Refusal(error)], clock())
     except AnnexError as error:
         log.error("no outcome for client token %s yet: %s", launch.token, error)
     else:
         _take(journal, launch, launched, now)
+        note(journal, launch, launched.refusals, clock())
 
 
 def _take(journal: Journal, launch: Launch, launched: Launched, now: datetime) -> None:
@@ -127,7 +129,6 @@ def _take(journal: Journal, launch: Launch, launched: Launched, now: datetime) -
         closed=now if launched.complete else None,
         instances=came,
     )
-    note(journal, launch, launched.refusals, now)
     log.info(
         "%s: %d of %s for %s%s",
         f"fleet {launched.fleet}" if launched.fleet else f"client token {launch.token}",

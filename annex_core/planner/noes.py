@@ -14,8 +14,9 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, sold
 
 _QUOTED = 200
-_AFTERWARDS = timedelta(minutes=1)
-"""A machine that began so soon after a no was asked for before it."""
+_AFTERWARDS = timedelta(seconds=1)
+"""A machine that began so soon after a no was asked for before it: an answer that brings some of what was asked for
+says in the same moment that there are no more."""
 
 
 def subjects(launch: Launch, error: AnnexError, name: str = "", zone: str = "") -> list[tuple[Subject, str]]:

@@ -1,7 +1,7 @@
 """
 What AWS has just had none of is left alone for a while, by every annex; then it is tried again with one machine.
 
-The first no puts a type in a zone aside for two minutes, a quota for ten, each further one for twice as long, an hour
+The first no puts a type in a zone aside for two minutes, a quota for five, each further one for twice as long, an hour
 at most; whatever it was, it is forgotten when nobody has met it again for some hours. A machine that AWS gives ends it
 at once.
 """
@@ -19,7 +19,7 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import clause, sold
 
 FIRST = timedelta(minutes=2)
-FIRST_OF_QUOTA = timedelta(minutes=10)
+FIRST_OF_QUOTA = timedelta(minutes=5)
 LONGEST = timedelta(hours=1)
 """The least and the most that something is put aside for: a quota is raised, or machines under it end, less often than
 capacity comes back."""

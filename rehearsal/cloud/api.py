@@ -96,7 +96,8 @@ class LocalEC2Response(EC2Response):
             kind = self._ec2._get_template_from_args(template).instance_type  # noqa: SLF001 - moto has no other
         zone = self._zone()
         self._check_market(kind or "m1.small", zone)
-        room = self._ec2.world.faults.room(kind or "m1.small", zone)
+        market = "spot" if self._get_param("InstanceMarketOptions.MarketType") == "spot" else "on-demand"
+        room = self._ec2.world.faults.room(kind or "m1.small", zone, market)
         if room is not None:
             count = min(count, room - self._ec2.lives.crowd()[(kind or "m1.small", zone)])
         if count < int(self._get_param("MinCount") or 1):
@@ -110,7 +111,8 @@ class LocalEC2Response(EC2Response):
     def _check_market(self, kind: str, zone: str) -> None:
         if self._get_param("InstanceMarketOptions.MarketType") != "spot":
             return
-        price = prices.spot(kind, zone, self._ec2.world.clock.now())
+        factor = self._ec2.world.settings.spot_price_factor
+        price = prices.spot(kind, zone, self._ec2.world.clock.now()) * factor
         ceiling = float(self._get_param("InstanceMarketOptions.SpotOptions.MaxPrice") or prices.on_demand(kind))
         if price > ceiling:
             raise EC2ClientError(
@@ -333,6 +335,7 @@ class LocalEC2Response(EC2Response):
                     start=self._get_param("StartTime"),
                     end=self._get_param("EndTime"),
                     now=self._ec2.world.clock.now(),
+                    factor=self._ec2.world.settings.spot_price_factor,
                 )
             )
         )

@@ -32,9 +32,15 @@ class CapacityFault:
     """Empty is every type."""
     zones: tuple[str, ...] = ()
     """Empty is every zone."""
+    market: str | None = None
+    """`spot` or `on-demand`; None is both."""
 
-    def binds(self, instance_type: str, zone: str) -> bool:
-        return (not self.types or instance_type in self.types) and (not self.zones or zone in self.zones)
+    def binds(self, instance_type: str, zone: str, market: str) -> bool:
+        return (
+            (not self.types or instance_type in self.types)
+            and (not self.zones or zone in self.zones)
+            and self.market in {None, market}
+        )
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,13 @@ class Faults:
         left = CallFault(rule.action, times - 1, rule.error, rule.status, rule.delay_s, rule.then)
         self._rules[index] = _Numbered(self._rules[index].id, left)
 
-    def room(self, instance_type: str, zone: str) -> int | None:
-        """How many instances the pool may hold in all; None is no limit."""
+    def room(self, instance_type: str, zone: str, market: str) -> int | None:
+        """How many instances the pool may hold in all where the market asks; None is no limit."""
         with self._lock:
             limits = [
                 numbered.rule.capacity
                 for numbered in self._rules
-                if isinstance(numbered.rule, CapacityFault) and numbered.rule.binds(instance_type, zone)
+                if isinstance(numbered.rule, CapacityFault) and numbered.rule.binds(instance_type, zone, market)
             ]
         return min(limits, default=None)
 
@@ -145,7 +151,11 @@ def read_rule(posted: Mapping[str, object]) -> CallFault | CapacityFault:
     """
     with _Fields(posted) as given:
         if "capacity" in posted:
-            return CapacityFault(given.count("capacity", 0) or 0, given.texts("types"), given.texts("zones"))
+            most, types, zones = given.count("capacity", 0) or 0, given.texts("types"), given.texts("zones")
+            market = given.text("market")
+            if market not in {None, "spot", "on-demand"}:
+                raise ValueError("market is spot or on-demand")
+            return CapacityFault(most, types, zones, market)
         action = given.text("action")
         if not action:
             raise ValueError("a rule names an action, or a capacity")

@@ -245,7 +245,7 @@ class _Site:
     ) -> None:
         strategy = fleet.config["AllocationStrategy"]
         usable = [pool for pool in fleet.pools if pool not in fleet.broken]
-        self.dear = [pool for pool in usable if not pool.affordable(now)]
+        self.dear = [pool for pool in usable if not pool.affordable(now, world.settings.spot_price_factor)]
         self._open = [pool for pool in ranked(usable, strategy, seed=world.seed, at=now) if pool not in self.dear]
         self.full: list[Pool] = []
         self._faults = world.faults
@@ -275,7 +275,7 @@ class _Site:
         return None
 
     def _has_room(self, pool: Pool) -> bool:
-        room = self._faults.room(pool.instance_type, pool.zone)
+        room = self._faults.room(pool.instance_type, pool.zone, "spot")
         if room is not None and self._held[pool.instance_type, pool.zone] >= room:
             return False
         if pool.subnet not in self._addresses:

@@ -92,7 +92,7 @@ class InstantFleets:
     ) -> Mapping[Pool, int]:
         """How many instances go into each pool; a pool that is full is an error of the fleet."""
         now = self._world.clock.now()
-        dear = [pool for pool in pools if spot and not pool.affordable(now)]
+        dear = [pool for pool in pools if spot and not pool.affordable(now, self._world.settings.spot_price_factor)]
         fleet.errors += [(pool, *_said(_TOO_DEAR, pool)) for pool in dear]
         best = [pool for pool in ranked(pools, strategy, seed=self._world.seed, at=now) if pool not in dear]
         held = self._lives.crowd()
@@ -101,7 +101,7 @@ class InstantFleets:
         filled = 0.0
         while filled < wanted and (pool := choose(best, placed, spread=strategy == "diversified")):
             left = free.setdefault(pool.subnet, self._ec2.get_subnet(pool.subnet).available_ip_address_count)
-            room = self._world.faults.room(pool.instance_type, pool.zone)
+            room = self._world.faults.room(pool.instance_type, pool.zone, "spot" if spot else "on-demand")
             if room is not None and held[pool.instance_type, pool.zone] >= room:
                 fleet.errors.append((pool, *_said(_NO_CAPACITY, pool)))
                 best.remove(pool)

@@ -24,9 +24,13 @@ class Pool:
     launch: Mapping[str, Any] = field(hash=False, compare=False)
     """What else run_instances is called with."""
 
-    def affordable(self, at: float) -> bool:
+    def affordable(self, at: float, factor: float) -> bool:
+        """
+        Args:
+            factor: Of all Spot prices (Settings.spot_price_factor).
+        """
         ceiling = prices.on_demand(self.instance_type) if self.max_price is None else self.max_price
-        return prices.spot(self.instance_type, self.zone, at) <= ceiling
+        return prices.spot(self.instance_type, self.zone, at) * factor <= ceiling
 
     def unit_price(self, at: float) -> float:
         return prices.spot(self.instance_type, self.zone, at) / self.weight

@@ -22,6 +22,8 @@ class Settings:
     """When the rest fills, from the request on; None is never: it stays as open spot requests."""
     stack_delay_s: float = 0.0
     """From CreateStack, UpdateStack and DeleteStack until the stack is said to be what it became."""
+    spot_price_factor: float = 1.0
+    """What all Spot prices are multiplied by; on-demand ones stay."""
     notice_s: float = 120.0
     """From the notice that a Spot instance is taken back until it is."""
     vcpu_quota: float = 10000

@@ -151,6 +151,7 @@ def price_rows(
     start: datetime | None,
     end: datetime | None,
     now: float,
+    factor: float = 1.0,
 ) -> Iterator[dict[str, Any]]:
     """SpotPriceHistory; without a start, that of the last day. Empty *types*, *zones* or *products* is all of them."""
     if products and not any(product.startswith(_PRODUCT) for product in products):
@@ -166,6 +167,6 @@ def price_rows(
                 "InstanceType": kind,
                 "AvailabilityZone": zone,
                 "ProductDescription": _PRODUCT,
-                "SpotPrice": f"{price:.6f}",
+                "SpotPrice": f"{price * factor:.6f}",
                 "Timestamp": utc(moment),
             }

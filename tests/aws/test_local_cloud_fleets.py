@@ -503,3 +503,23 @@ def test_a_thousand_instances_are_launched_and_described_whole(
     used = template(TagSpecifications=[{"ResourceType": "instance", "Tags": owner}])
     fleet(1000, template=used)
     assert len(instances(**{"tag:htcondor:Owner": "alice"})) == 1000
+
+
+def test_prices_that_jump_tenfold_stop_at_the_ceiling(local_cloud: LocalCloud, ec2: EC2Client, fleet: Fleet) -> None:
+    def price() -> float:
+        rows = ec2.describe_spot_price_history(
+            InstanceTypes=["c5.large"], AvailabilityZone="us-east-2a", StartTime=datetime.now(UTC)
+        )["SpotPriceHistory"]
+        return float(rows[0]["SpotPrice"])
+
+    before = price()
+    local_cloud.world.settings = Settings(spot_price_factor=10)
+    assert price() == pytest.approx(10 * before, rel=0.001)
+    [waiting] = open_requests(ec2, fleet(1, zones="a"))
+    assert waiting["Status"]["Code"] == "price-too-low"
+
+
+def test_a_shortage_may_be_one_of_the_spot_market_alone(local_cloud: LocalCloud, ec2: EC2Client, fleet: Fleet) -> None:
+    local_cloud.world.faults.add(CapacityFault(0, types=("c5.large",), market="spot"))
+    assert len(open_requests(ec2, fleet(1, zones="a"))) == 1
+    assert local_cloud.world.faults.room("c5.large", "us-east-2a", "on-demand") is None

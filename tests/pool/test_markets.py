@@ -29,6 +29,27 @@ def test_a_job_runs_on_a_machine_of_an_instant_fleet_which_leaves(
     pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
 
 
+def test_without_a_spot_machine_a_job_runs_on_an_on_demand_one_and_its_annex_stays_what_it_is(
+    pool: Pool, annexes: Annexes
+) -> None:
+    annexes.control.fail(capacity=0, types=["m5.xlarge"], market="spot")
+    annexes.route(
+        "fallback",
+        'TargetAnnexName == "fallback"',
+        AnnexMarket="spot-then-on-demand",
+        AnnexFleetApi="ec2-fleet",
+        AnnexInstanceTypes="m5.xlarge",
+        AnnexFallbackAfter="0s",
+        AnnexGrowInterval="5s",
+    )
+    cluster = annexes.submit("fallback")
+    annexes.wait_said(cluster, "AWS has no Spot m5.xlarge in us-east-2")
+    (job,) = pool.wait_for_job(cluster)
+    (machine,) = annexes.instances("fallback")
+    assert (job["MachineAttrEC2InstanceID0"], machine.get("InstanceLifecycle")) == (machine["InstanceId"], None)
+    pool.wait_for(lambda: annexes.ended(machine), "the end of the machine")
+
+
 NO_ADMIN = {"RunInstances", "CreateTags", "TerminateInstances"}
 FORBIDDEN = {
     "GetCallerIdentity",

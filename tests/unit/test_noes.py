@@ -74,7 +74,7 @@ def test_a_machine_that_came_since_shows_that_it_is_over():
     "other",
     [
         came(ago=timedelta(hours=1)),
-        came(ago=5 * MINUTE - timedelta(seconds=30)),
+        came(ago=5 * MINUTE - timedelta(seconds=0.5)),
         came(zone=B),
         came(type="m5.large"),
         came(market=Market.ON_DEMAND),
