@@ -187,11 +187,11 @@ class Commands:
         lives = snapshot.annexes.get(key)
         route = self._route(asked, snapshot, lives)
         _check_rights(asked, asker, route)
+        if closed := closed_to(key, route):
+            raise Refused(closed)
         route = self._by_its_owner(route, key, asker)
         if route.place not in snapshot.regions and (route.place.owner or self._unheard(route.place)):
             raise Refused(f"AWS has not answered in {route.place} yet{AGAIN}")
-        if closed := closed_to(key, route):
-            raise Refused(closed)
         asked, notes = completed(asked, route)
         warnings = [*notes]
         snapshot = self._knowing(asked.get("instance_types", ()), route.place, snapshot, warnings)

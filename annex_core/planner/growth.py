@@ -239,6 +239,8 @@ def _full(annex: Annex, route: Route, commons: Commons) -> str | None:
 
 def closed_to(key: AnnexKey, route: Route) -> str | None:
     """Why the owner of an annex may not use a route; None where they may."""
+    if key.shared and route.by_owner:
+        return f"route {route.name} charges each owner's account, and an annex for anybody's jobs has none"
     if route.open_to(key.owner):
         return None
     if key.shared:

@@ -9,6 +9,7 @@ from annex_core.errors import Refused
 from annex_core.model.annex import Ending
 from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Order
+from annex_core.model.place import OWNER
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
@@ -54,6 +55,12 @@ def test_root_needs_no_owner_for_one(desk):
 def test_a_route_for_some_makes_none_for_anybody(desk):
     desk.seen = snapshot(routes={"spot": replace(ROUTE, owners=("alice", "bob"))})
     with pytest.raises(Refused, match="open to alice, bob alone; anybody's jobs take one that all may use"):
+        desk.ask("create", ADMIN_SPEAKS, name="blue", any_owner=True)
+
+
+def test_a_route_that_charges_each_owner_makes_none_for_anybody(desk):
+    desk.seen = snapshot(routes={"spot": replace(ROUTE, credentials=OWNER)})
+    with pytest.raises(Refused, match="charges each owner's account"):
         desk.ask("create", ADMIN_SPEAKS, name="blue", any_owner=True)
 
 
