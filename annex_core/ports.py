@@ -173,7 +173,15 @@ class Cloud(Protocol):
         ...
 
     def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
-        """The availability zone of each subnet: a fleet may not have two subnets of one zone."""
+        """
+        The availability zone of each subnet, in their order: a fleet may not have two subnets of one zone.
+
+        Args:
+            subnets: Ids; or DEFAULT_SUBNETS alone, for those of the account's default VPC.
+
+        Raises:
+            Refused: There is no such subnet, or no default VPC.
+        """
         ...
 
     def known_zones(self) -> Mapping[str, str]:

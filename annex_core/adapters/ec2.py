@@ -22,13 +22,18 @@ from annex_core.adapters.ec2_templates import LaunchTemplates
 from annex_core.errors import Refused
 from annex_core.model import tags
 from annex_core.model.hardware import InstanceType
+from annex_core.model.route import DEFAULT_SUBNETS, default_subnet
 from annex_core.model.supply import Fleet, Instance, OpenRequest
 from annex_core.ports import Launched, LaunchRequest, TemplateRef, TemplateRequest, Trouble
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
     from types_boto3_ec2.literals import InstanceTypeType
-    from types_boto3_ec2.type_defs import DescribeSpotFleetRequestHistoryRequestTypeDef, HistoryRecordTypeDef
+    from types_boto3_ec2.type_defs import (
+        DescribeSpotFleetRequestHistoryRequestTypeDef,
+        FilterTypeDef,
+        HistoryRecordTypeDef,
+    )
     from types_boto3_ssm import SSMClient
 
 _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
@@ -44,6 +49,9 @@ _EC2_FLEET = "fleet-"
 _INSTANT_BATCH = 25
 """The most fleets of type `instant` a DeleteFleets call takes; with more it deletes none."""
 _IMAGE_KEPT_S = 3600.0
+
+DEFAULT_FOR_ZONE: FilterTypeDef = {"Name": "default-for-az", "Values": ["true"]}
+"""Of the default VPC's subnets, one in each zone."""
 
 
 class Ec2Cloud:
@@ -75,6 +83,7 @@ class Ec2Cloud:
         self._templates = LaunchTemplates(reader, writer)
         self._types: dict[str, InstanceType | None] = {}
         self._zones: dict[str, str] = {}
+        self._default: dict[str, str] = {}
         self._parameters: dict[str, tuple[str, float]] = {}
         self._roots: dict[str, requests.RootVolume] = {}
 
@@ -194,12 +203,24 @@ class Ec2Cloud:
         return {name: frozenset(some) for name, some in zones.items()}
 
     def subnet_zones(self, subnets: Sequence[str]) -> Mapping[str, str]:
+        if DEFAULT_SUBNETS in subnets:
+            return self._default_zones()
         new = [subnet for subnet in subnets if subnet not in self._zones]
         if new:
             with aws_call("DescribeSubnets"):
                 found = self._reader.describe_subnets(SubnetIds=new)["Subnets"]
             self._zones |= {each["SubnetId"]: each["AvailabilityZone"] for each in found}
         return {subnet: self._zones[subnet] for subnet in subnets}
+
+    def _default_zones(self) -> Mapping[str, str]:
+        if not self._default:
+            with aws_call("DescribeSubnets"):
+                found = self._reader.describe_subnets(Filters=[DEFAULT_FOR_ZONE])["Subnets"]
+            if not found:
+                raise Refused("there is no default VPC here, or no subnet in it; AnnexSubnets has to name some")
+            self._default = {each["SubnetId"]: each["AvailabilityZone"] for each in found}
+            self._zones |= self._default | {default_subnet(zone): zone for zone in self._default.values()}
+        return dict(self._default)
 
     def known_zones(self) -> Mapping[str, str]:
         return dict(self._zones)

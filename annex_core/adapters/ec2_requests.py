@@ -172,7 +172,7 @@ def run_instances(request: LaunchRequest, root: RootVolume | None) -> dict[str, 
         "MinCount": 1,
         "MaxCount": request.target,
         "InstanceType": where.instance_type,
-        "SubnetId": where.subnet,
+        **({"SubnetId": where.subnet} if where.subnet else {}),
         "TagSpecifications": [
             {"ResourceType": "instance", "Tags": _instance_tags(request)},
             {"ResourceType": "volume", "Tags": tag_list(request.tags)},

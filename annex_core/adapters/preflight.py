@@ -16,12 +16,12 @@ from annex_core.account.components import SERVICE_ROLES
 from annex_core.account.preflight import Facts, Key, Subnet, needed_services, preflight
 from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.adapters.aws_session import AwsRegion
-from annex_core.adapters.ec2 import Ec2Cloud
+from annex_core.adapters.ec2 import DEFAULT_FOR_ZONE, Ec2Cloud
 from annex_core.errors import NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.quota import quota_code, vcpu_class
-from annex_core.model.route import FleetApi, Market, Route
+from annex_core.model.route import DEFAULT_SUBNETS, FleetApi, Market, Route
 from annex_core.model.tags import AnnexTags
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 
@@ -121,7 +121,7 @@ class Preflight:
                 metadata_tokens=route.metadata_tokens,
                 volume_gib=route.volume_gib,
             ),
-            overrides=(Override(next(iter(types)), next(iter(route.subnets), None), None),),
+            overrides=(Override(next(iter(types)), _somewhere(route), None),),
             target=1,
             allocation_strategy=route.allocation_strategy,
             valid_from=now,
@@ -152,7 +152,11 @@ class Preflight:
             return ()
         reader = self._region.ec2_reader()
         with aws_call("DescribeSubnets"):
-            found = reader.describe_subnets(SubnetIds=list(route.subnets))["Subnets"]
+            found = (
+                reader.describe_subnets(Filters=[DEFAULT_FOR_ZONE])
+                if DEFAULT_SUBNETS in route.subnets
+                else reader.describe_subnets(SubnetIds=list(route.subnets))
+            )["Subnets"]
         networks = sorted({each["VpcId"] for each in found})
         with aws_call("DescribeRouteTables"):
             pages = reader.get_paginator("describe_route_tables").paginate(
@@ -217,6 +221,11 @@ class Preflight:
         # A policy that names the role at all was written for it.
         lent |= {role for role in SERVICE_ROLES.values() if f'/{role}"' in policy}
         return Key(arn, told.get("KeyState") == "Enabled", frozenset(lent))
+
+
+def _somewhere(route: Route) -> str | None:
+    """A subnet of the route's; without one EC2 takes a default one."""
+    return next((subnet for subnet in route.subnets if subnet != DEFAULT_SUBNETS), None)
 
 
 @contextmanager

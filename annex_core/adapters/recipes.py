@@ -18,7 +18,7 @@ from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, exp
 from annex_core.bundle.build import USER_DATA_LIMIT
 from annex_core.model import duration
 from annex_core.model.hardware import InstanceType
-from annex_core.model.route import FleetApi, Market, Route
+from annex_core.model.route import DEFAULT_SUBNETS, FleetApi, Market, Route
 from annex_core.model.setting import Origin, Setting
 
 FIELDS = {
@@ -199,6 +199,9 @@ class Checker:
         if len(by_architecture) > 1:
             mix = " and ".join(f"{name} is {a}" for a, name in sorted(by_architecture.items()))
             reading.refuse("AnnexInstanceTypes", f"AnnexInstanceTypes: {mix}; one image boots one architecture alone")
+        subnets = values.get("AnnexSubnets", ())
+        if DEFAULT_SUBNETS in subnets and len(subnets) > 1:
+            reading.refuse("AnnexSubnets", "AnnexSubnets: default stands alone, for it is all of them")
         lifetime = values.get("AnnexLifetime", 0)
         if values.get("AnnexMaxLifetime", lifetime) < lifetime:
             reading.refuse("AnnexMaxLifetime", "AnnexMaxLifetime is less than AnnexLifetime")

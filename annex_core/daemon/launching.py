@@ -340,8 +340,8 @@ def _subnets(route: Route, region: Region) -> Mapping[str, str]:
     """One of every zone, by zone: AWS takes no two subnets of one zone in a fleet."""
     zones = region.cloud.subnet_zones(route.subnets)
     of_zone: dict[str, str] = {}
-    for subnet in route.subnets:
-        of_zone.setdefault(zones[subnet], subnet)
+    for subnet, zone in zones.items():
+        of_zone.setdefault(zone, subnet)
     if not of_zone:
         raise Refused(f"route {route.name} names no subnet")
     return of_zone

@@ -11,6 +11,8 @@ from typing import Any
 from annex_core.model.place import OWNER, SITE, Place
 
 EVERYBODY = "*"
+DEFAULT_SUBNETS = "default"
+"""In place of subnets: those of the account's default VPC, one in each zone, whosever account it is."""
 
 
 class Market(StrEnum):
@@ -127,6 +129,15 @@ class Route:
     def open_to(self, owner: str) -> bool:
         return bool({EVERYBODY, owner} & {*self.owners})
 
+    def zones(self, known: Mapping[str, str]) -> tuple[str, ...]:
+        """
+        Args:
+            known: Zones by subnet, as Cloud.known_zones() has them.
+        """
+        if DEFAULT_SUBNETS in self.subnets:
+            return tuple(zone for subnet, zone in known.items() if subnet == default_subnet(zone))
+        return tuple(dict.fromkeys(known[subnet] for subnet in self.subnets if subnet in known))
+
     @property
     def label(self) -> str:
         """Its name, and for whom it is where it was made for one by of()."""
@@ -142,6 +153,11 @@ class Route:
         """The call that asks for its instances: a Spot Fleet brings no on-demand ones but beside others."""
         on_demand = self.market is Market.ON_DEMAND
         return FleetApi.EC2_FLEET if on_demand and self.fleet_api is FleetApi.SPOT_FLEET else self.fleet_api
+
+
+def default_subnet(zone: str) -> str:
+    """What the default VPC's subnet in a zone goes by, beside its id."""
+    return f"{DEFAULT_SUBNETS} {zone}"
 
 
 _AS_THEY_STAND = (

@@ -26,7 +26,7 @@ def expected(route: Route, snapshot: Snapshot) -> Callable[[InstanceType], Decim
     """
     one = Decimal(1)
     known = snapshot.zones.get(route.place, {})
-    zones = [known[subnet] for subnet in route.subnets if subnet in known]
+    zones = route.zones(known)
     prices = snapshot.prices.get(route.place) if route.market is Market.SPOT else None
     left_out = shortages(route, snapshot).left_out
     market = Market.ON_DEMAND if route.market is Market.ON_DEMAND else Market.SPOT

@@ -192,7 +192,7 @@ def _standing(place: Place, market: Market, snapshot: Snapshot) -> Mapping[Subje
 def _zones(route: Route, snapshot: Snapshot) -> tuple[str, ...]:
     """Of the route's subnets; one of an empty name where they are not known."""
     known = snapshot.zones.get(route.place, {})
-    return tuple(dict.fromkeys(known[subnet] for subnet in route.subnets if subnet in known)) or ("",)
+    return route.zones(known) or ("",)
 
 
 def _worst(standing: Mapping[Subject, Setback], name: str, zone: str) -> Setback | None:

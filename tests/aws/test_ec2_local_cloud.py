@@ -14,8 +14,8 @@ from botocore.config import Config
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
 from annex_core.adapters.s3 import bundle_store
-from annex_core.errors import OutcomeUnknown, Throttled
-from annex_core.model.route import FleetApi, Market
+from annex_core.errors import OutcomeUnknown, Refused, Throttled
+from annex_core.model.route import FleetApi, Market, Route
 from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.faults import CallFault
@@ -250,3 +250,22 @@ def test_prices_and_zones_are_those_of_the_region(cloud: Ec2Cloud) -> None:
     assert zones == {"c5.large": frozenset({"us-east-2a", "us-east-2b", "us-east-2c"})}
     assert {zone for _, zone in prices} == zones["c5.large"]
     assert all(0 < price < Decimal("0.1") for price in prices.values())
+
+
+def test_the_default_vpcs_subnets_are_one_for_each_zone_and_asked_for_once(cloud: Ec2Cloud, aws: LocalCloud) -> None:
+    zones = cloud.subnet_zones(["default"])
+    before = len(aws.calls.since(0))
+    assert cloud.subnet_zones(["default"]) == zones
+    assert len(aws.calls.since(0)) == before
+    assert sorted(zones.values()) == ["us-east-2a", "us-east-2b", "us-east-2c"]
+    assert cloud.subnet_zones([*zones]) == zones
+    anywhere = Route(name="r", region="us-east-2", subnets=("default",), image="", instance_types=())
+    assert sorted(anywhere.zones(cloud.known_zones())) == sorted(zones.values())
+
+
+def test_where_there_is_no_default_vpc_it_is_refused(cloud: Ec2Cloud, region: AwsRegion) -> None:
+    ec2 = region.ec2_writer()
+    for subnet in cloud.subnet_zones(["default"]):
+        ec2.delete_subnet(SubnetId=subnet)
+    with pytest.raises(Refused, match="no default VPC here, or no subnet in it; AnnexSubnets"):
+        ec2_cloud(region).subnet_zones(["default"])

@@ -195,3 +195,11 @@ def test_the_key_of_an_encrypted_image_needs_grants_too(
     region = WithAnEncryptedImage(local_cloud, ec2.create_snapshot(VolumeId=volume)["SnapshotId"], key)
     found = bad(Preflight(region, ec2_cloud(region), Pool("pool", "ap")).findings(route, NOW))
     assert [f"--key-id {key}" in each.cure for each in found] == [True, True]
+
+
+def test_the_default_vpc_is_looked_at_where_a_route_says_default(look: Look, subnets: dict[str, str]) -> None:
+    found = look(subnets=("default",))
+    assert bad(found) == []
+    said = " ".join(each.says for each in found)
+    assert all(subnet in said for subnet in subnets.values())
+    assert "by a dry run" in said

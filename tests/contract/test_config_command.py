@@ -85,7 +85,7 @@ def test_the_pools_knobs_are_told_set_or_not_and_no_route_speaks_for_them() -> N
 
 
 def test_every_knob_that_the_daemon_reads_is_known() -> None:
-    read = re.findall(r'(?:text|path|required|words|duration|size|count|boolean)\("((?:MAX_|NUM_)*ANNEX\w+)"',
+    read = re.findall(r'(?:text|path|required|words|duration|size|count|boolean|key_files)\("((?:MAX_|NUM_)*ANNEX\w+)"',
                       Path(settings.__file__).read_text())  # fmt: skip
 
     assert {*read, pool_limits.KNOB} == KNOBS.keys()

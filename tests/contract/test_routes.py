@@ -212,6 +212,7 @@ def test_requirements_that_take_a_job_again_and_again_are_warned_of(requirements
         ("AnnexMarket = spot-or-on-demand", "AnnexMarket: 'spot-or-on-demand'"),
         ("AnnexFleetApi = maintain", "AnnexFleetApi: 'maintain'"),
         ("AnnexCredentials = owners", "AnnexCredentials: 'owners'"),
+        ("AnnexSubnets = default, subnet-0aaa", "AnnexSubnets: default stands alone"),
         ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
         ("AnnexBucket =", "AnnexBucket is missing; condor_annex setup makes one"),
         ("AnnexFleetRole =", "AnnexFleetRole is missing; condor_annex setup makes one"),

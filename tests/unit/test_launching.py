@@ -194,3 +194,12 @@ def test_a_fleet_is_asked_for_in_no_more_pools_than_aws_takes_and_in_every_zone(
     (request,) = daemon.cloud.requests
     assert {each.subnet for each in request.overrides} == {*subnets}
     assert len(request.overrides) <= 300
+
+
+def test_default_subnets_are_those_that_the_account_has(daemon):
+    daemon.routes = {ROUTE.name: replace(ROUTE, subnets=("default",))}
+    daemon.cloud.subnet_zones = lambda subnets: {"subnet-d1": "us-east-2a", "subnet-d2": "us-east-2b"}
+    daemon.queue.groups = [group()]
+    daemon.cycle()
+    [request] = daemon.cloud.requests
+    assert {each.subnet for each in request.overrides} == {"subnet-d1", "subnet-d2"}
