@@ -16,7 +16,7 @@ from annex_core.adapters import bursting, unaided
 from annex_core.adapters.catalogue import Catalogue
 from annex_core.adapters.route_text import Macro, RouteText, RouteTextError, expand, macros
 from annex_core.bundle.build import USER_DATA_LIMIT
-from annex_core.model import duration
+from annex_core.model import duration, schedule
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import DEFAULT_SUBNETS, FleetApi, Market, Route
 from annex_core.model.setting import Origin, Setting
@@ -45,6 +45,8 @@ FIELDS = {
     "AnnexIdleTimeout": "idle_timeout",
     "AnnexJoinWithin": "join_within",
     "AnnexMaxInstances": "max_instances",
+    "AnnexMinInstances": "min_instances",
+    "AnnexMinSchedule": "min_schedule",
     "AnnexMaxVcpus": "max_vcpus",
     "AnnexMaxHourlyCost": "max_hourly_cost",
     "AnnexBudget": "budget",
@@ -207,6 +209,7 @@ class Checker:
             reading.refuse("AnnexMaxLifetime", "AnnexMaxLifetime is less than AnnexLifetime")
         _user_data(reading, values)
         unaided.check(reading, values)
+        _warm(reading, values)
         bursting.check(reading, reading.lines, reading.own)
         for name, (default, limit) in _LIMITS.items():
             if not reading.is_set(name, pool_wide=default):
@@ -234,6 +237,8 @@ class Checker:
     def _field(self, macro: str, value: Any) -> Any:
         """A checked value in the type that Route has."""
         shape = self._shapes[macro]
+        if macro == "AnnexMinSchedule":
+            return schedule.parse(value)
         if macro in _ENUMS:
             return _ENUMS[macro](value)
         if shape["type"] == "number":
@@ -315,6 +320,29 @@ def _written(value: Any, shape: Mapping[str, Any]) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={each}" for key, each in value.items())
     return f"{value}s" if shape.get("unit") == "s" else str(value)
+
+
+def _warm(reading: _Reading, values: Mapping[str, Any]) -> None:
+    """Can machines be kept ready as the route says?"""
+    name, least, said = "AnnexMinInstances", values.get("AnnexMinInstances", 0), values.get("AnnexMinSchedule")
+    if said is not None:
+        try:
+            schedule.parse(said)
+        except ValueError as error:
+            reading.refuse("AnnexMinSchedule", f"AnnexMinSchedule: {error}")
+        if not least:
+            reading.warn("AnnexMinSchedule", "AnnexMinSchedule does nothing without AnnexMinInstances")
+    elif least:
+        reading.refuse(
+            name, "AnnexMinInstances needs AnnexMinSchedule, which says when: always, or Mon-Fri 08:00-18:00"
+        )
+    if least > values.get("AnnexMaxInstances", least):
+        reading.refuse(name, "AnnexMinInstances is more than AnnexMaxInstances")
+    if least and (values.get("AnnexPilot") or "AnnexUserDataFile" in values):
+        reading.refuse(
+            name,
+            "AnnexMinInstances goes with our own boot script alone: with another, idle machines leave all the same",
+        )
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

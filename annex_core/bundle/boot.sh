@@ -77,14 +77,22 @@ epoch() {
 }
 
 # The slot ad says when the lease ends and whether no job may come any more, and START follows it. $1: epoch seconds,
-# $2: True or False.
+# $2: True or False. Until WARM_UNTIL the machine stays without work, too.
 publish_lease() {
     file=$(cat "$WORK/config_dir")/61-annex-lease.config
     text="AnnexLeaseEnds = $1
 AnnexDraining = $2"
+    [ -z "${WARM_UNTIL:-}" ] || text="$text
+AnnexWarm = $(warm "$2")"
     [ "$(cat "$file" 2>/dev/null)" != "$text" ] || return 0
     echo "$text" >"$file"
     kill -HUP "$(cat "$WORK/master")"
+}
+
+# Is it kept ready now? $1: whether no job may come any more.
+warm() {
+    until=$(epoch "$WARM_UNTIL") || until=0
+    if [ "$1" = False ] && [ "$(now)" -lt "$until" ]; then echo True; else echo False; fi
 }
 
 # Follows the lease: the instance's tag, else the last one seen, else what the header says; a tag that is no moment

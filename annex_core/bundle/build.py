@@ -102,7 +102,9 @@ def bundle(point: ExecutionPoint, *, token: str, config_dir: Mapping[str, bytes]
     return archive.getvalue()
 
 
-def user_data(*, source: str | bytes, lease_ends: datetime, ends_at_latest: datetime) -> str:
+def user_data(
+    *, source: str | bytes, lease_ends: datetime, ends_at_latest: datetime, warm_until: datetime | None = None
+) -> str:
     """
     The script that cloud-init runs as root at first boot.
 
@@ -110,6 +112,7 @@ def user_data(*, source: str | bytes, lease_ends: datetime, ends_at_latest: date
         source: The URL of the bundle, good without credentials until the last instance has booted; or the bundle.
         lease_ends: For an instance that can't read its LeaseEnds tag.
         ends_at_latest: The outer bound, whatever the tag says.
+        warm_until: Until then it does not leave for want of work.
 
     Raises:
         Refused: It would be longer than EC2 takes.
@@ -119,6 +122,7 @@ def user_data(*, source: str | bytes, lease_ends: datetime, ends_at_latest: date
         "BUNDLE_WITHIN": str(int(FETCH_WITHIN.total_seconds())),
         "LEASE_ENDS": stamp(lease_ends),
         "ENDS_AT_LATEST": stamp(ends_at_latest),
+        **({"WARM_UNTIL": stamp(warm_until)} if warm_until else {}),
     }
     shebang, _, script = _package_text("boot.sh").partition("\n")
     settings = "".join(f"{name}={shlex.quote(value)}\n" for name, value in header.items())

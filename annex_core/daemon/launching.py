@@ -259,7 +259,7 @@ class Launcher:
             if store:
                 good_until = needed_until + _URL_GOOD_FOR
                 source = store.url(bundle_key(annex.id), expires_in=int((good_until - now).total_seconds()))
-            text = user_data(source=source, lease_ends=annex.lease_ends, ends_at_latest=annex.ends_at_latest)
+            text = _boot_script(wanted, source)
         made = region.cloud.put_template(
             replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
             existing=(known.template or None) if known else None,
@@ -271,11 +271,11 @@ class Launcher:
 
     def _inline(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRequest:
         """What the annex's template would hold, for a call that takes none; the bundle is in the user data."""
-        annex, described = wanted.annex, self._described(wanted, route, region, _NOTHING)
+        described = self._described(wanted, route, region, _NOTHING)
         text = described.own
         if text is None and described.point:
             content = self._bundle(wanted, described.point, described.config_dir)
-            text = user_data(source=content, lease_ends=annex.lease_ends, ends_at_latest=annex.ends_at_latest)
+            text = _boot_script(wanted, content)
         return replace(described.request, user_data=text or "")
 
     def _described(self, wanted: LaunchFleet, route: Route, region: Region, data: Mapping[str, Any]) -> "_Described":
@@ -301,7 +301,9 @@ class Launcher:
             volume_gib=route.volume_gib,
             data=data,
         )
-        digest = _digest(annex.started, point, own, request, sorted(config_dir.items()))
+        digest = _digest(
+            annex.started, point, own, request, sorted(config_dir.items()), *filter(None, [wanted.warm_until])
+        )
         return _Described(request, point, own, config_dir, digest)
 
     def _execution_point(self, wanted: LaunchFleet) -> ExecutionPoint:
@@ -360,6 +362,16 @@ def _pools(overrides: Iterable[Override], route: Route, region: Region) -> tuple
 
 def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:
     return {name: ceiling for name, ceiling in wanted.ceilings.items() if ceiling is not None}
+
+
+def _boot_script(wanted: LaunchFleet, source: str | bytes) -> str:
+    annex = wanted.annex
+    return user_data(
+        source=source,
+        lease_ends=annex.lease_ends,
+        ends_at_latest=annex.ends_at_latest,
+        warm_until=wanted.warm_until,
+    )
 
 
 def _own_user_data(route: Route) -> str | None:

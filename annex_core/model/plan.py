@@ -32,6 +32,8 @@ class LaunchFleet:
     """Types in zones that AWS has just had none of."""
     order: str | None = None
     """The order it fills, by its id; None where jobs ask for it."""
+    warm_until: datetime | None = None
+    """Until then its instances don't shut themselves down for want of work."""
 
     def as_launch(self, token: str, at: datetime) -> Launch:
         """What stands in the journal before AWS is asked."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from annex_core.model.place import OWNER, SITE, Place
+from annex_core.model.schedule import Schedule
 
 EVERYBODY = "*"
 DEFAULT_SUBNETS = "default"
@@ -76,6 +77,9 @@ class Route:
     """An instance that has not joined the pool by then is ended."""
     max_instances: int = 0
     """The most instances of one annex, booting and asked-for ones included; caps of 0 launch nothing."""
+    min_instances: int = 0
+    """Kept ready without a job while min_schedule says so."""
+    min_schedule: Schedule | None = None
     max_vcpus: int | None = None
     max_hourly_cost: Decimal | None = None
     """USD an hour for one annex, at the price ceiling of each instance."""

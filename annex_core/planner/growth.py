@@ -22,6 +22,7 @@ from annex_core.planner.places import places_of, unseen
 from annex_core.planner.safeguard import unsafe
 from annex_core.planner.step import Step
 from annex_core.planner.verdicts import STEP_BY_STEP
+from annex_core.planner.warm import to_keep_ready
 
 _LAST_CALL = timedelta(minutes=10)
 _TOO_LATE = timedelta(minutes=3)
@@ -87,7 +88,7 @@ def grow(
     needs = step.needs()
     waiting = sum(need.jobs for need in needs)
     held_back: str | None = None
-    if lacking or waiting:
+    if lacking or waiting or to_keep_ready(annex, first.route, held, snapshot):
         hold = _hold(annex, route, groups, held, snapshot, commons, fresh=any(each.fresh for each in lacking))
         hold = hold or _full(annex, route, commons)
         step.reasons.append(hold)
@@ -102,6 +103,10 @@ def grow(
             needs = step.needs() if lacking else needs
             step.serve(needs)
             steps += _fall_back(step, later, annex, groups, snapshot, matcher)
+        # The jobs' machines are ready too, when they are done.
+        last = steps[-1]
+        if hold is None and (ready := to_keep_ready(annex, first.route, last.held, snapshot)):
+            last.fill(ready)
     said = [reason for reason in dict.fromkeys(reason for each in steps for reason in each.reasons) if reason]
     if len(said) > _REASONS_TOLD:
         said[_REASONS_TOLD:] = [
@@ -271,7 +276,9 @@ def _outlook(
     if not reasons:
         return Outlook(sentence, waiting, ordered=ordered)
     reason = "; ".join(map(clause, reasons))
-    who = "Jobs wait" if waiting else f"{counted(ordered, 'ordered machine')} wait" + ("s" if ordered == 1 else "")
+    who = "Fewer machines are kept ready than should be"
+    if waiting or ordered:
+        who = "Jobs wait" if waiting else f"{counted(ordered, 'ordered machine')} wait" + ("s" if ordered == 1 else "")
     return Outlook(f"{sentence} {who}: {reason}.", waiting, reason, ordered)
 
 

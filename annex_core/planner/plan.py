@@ -37,6 +37,7 @@ from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
 from annex_core.planner.shrink import shrunk, unneeded
+from annex_core.planner.warm import WARM, to_keep_ready, warm_until
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
@@ -107,7 +108,7 @@ def _decide(
     else:
         held = _held(annex, as_learned(chosen, snapshot), chosen.volume_gib)
         taken, others = admitted(groups)
-        if taken or orders:
+        if taken or orders or (annex and to_keep_ready(annex, chosen, held, snapshot)):
             its = annex or new_annex(key, taken, chosen, snapshot)
             growth = grow(its, chosen, taken, held, snapshot, matcher, commons)
             commons.ask(its, growth.launches)
@@ -214,6 +215,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
     shown = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
     cancelled = {fleet.id for view in shown for fleet in view.fleets if not fleet.may_launch}
     frozen = frozen_by(annex, snapshot.freezes)
+    warm = route is not None and warm_until(route, snapshot.at) is not None
     spent: dict[Place, list[str]] = {}
     for launch in snapshot.launches:
         view = snapshot.regions.get(launch.place)
@@ -231,6 +233,8 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
                 actions.append(CloseLaunch(launch, frozen))
             elif launch.token in idle and age >= _LISTED_SURELY:
                 actions.append(CloseLaunch(launch, "no job waits for it any more"))
+            elif launch.order == WARM and not warm and age >= _LISTED_SURELY:
+                actions.append(CloseLaunch(launch, "machines are kept ready no more"))
         elif _is_spent(launch, annex, held, view, snapshot.at):
             spent.setdefault(launch.place, []).append(launch.fleet or "")
     actions += [

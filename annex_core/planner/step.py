@@ -29,6 +29,7 @@ from annex_core.planner.shelf import Shelf, shelf
 from annex_core.planner.shortages import shortages, to_be_had, tried
 from annex_core.planner.sizing import Load, pack
 from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, UNSETTLED, Verdicts
+from annex_core.planner.warm import WARM, warm_until
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
@@ -341,6 +342,7 @@ class Step:
             route=route,
             left_out=frozenset(pool for pool in self._short.left_out if pool[0] in names),
             order=order,
+            warm_until=warm_until(route, self._snapshot.at) if order == WARM else None,
         )
 
 

@@ -132,6 +132,7 @@ class Instance:
         within: int = 300,
         metadata: str | None = None,
         carried: bool = False,
+        warm_until: datetime | None = None,
     ) -> "Instance":
         """Run the script; *master* is what condor_master does here, as shell; None: there is none yet."""
         # Like a daemon of HTCondor, and unlike a shell, it doesn't care which signals it was started without.
@@ -142,6 +143,7 @@ class Instance:
             source=(self.metadata.bundle or b"") if carried else f"{self.metadata.url}/bundle?signed=1&so=2",
             lease_ends=lease_ends or self.now + HOUR,
             ends_at_latest=ends_at_latest or self.now + 24 * HOUR,
+            warm_until=warm_until,
         )
         script = self.folder / "user-data"
         text = text.replace("/var/lib/cloud", str(self.folder / "cloud"))
@@ -368,6 +370,24 @@ def test_the_slot_ad_follows_the_lease_by_a_reconfig_of_the_master(instance: Ins
     instance.metadata.items[LEASE_TAG] = stamp(ends)
     instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
     instance.wait_for(lambda: f"AnnexLeaseEnds = {int(ends.timestamp())}\n" in instance.console())
+
+
+@pytest.mark.parametrize(("hours", "warm"), [(1, True), (-1, False)])
+def test_a_machine_is_kept_ready_until_its_hours_end(instance: Instance, hours: int, warm: bool) -> None:
+    instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done", warm_until=instance.now + hours * HOUR)
+    instance.wait_for(lambda: f"AnnexWarm = {warm}\n" in instance.console())
+
+
+def test_a_machine_that_no_job_may_come_to_is_not_kept_ready(instance: Instance) -> None:
+    instance.metadata.items["tags/instance/htcondor:Draining"] = stamp(instance.now)
+    instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done", warm_until=instance.now + HOUR)
+    instance.wait_for(lambda: "AnnexDraining = True\nAnnexWarm = False\n" in instance.console())
+
+
+def test_a_machine_that_was_asked_for_by_jobs_is_not_kept_ready(instance: Instance) -> None:
+    instance.boot("trap 'cat config.d/61*' HUP; while :; do sleep 0.1; done")
+    instance.wait_for(lambda: "AnnexDraining = False\n" in instance.console())
+    assert "AnnexWarm" not in instance.console()
 
 
 def test_once_the_annex_is_ended_by_hand_the_slot_ad_says_so(instance: Instance) -> None:

@@ -16,6 +16,7 @@ from annex_core.adapters.route_text import RouteText, logical_lines
 from annex_core.adapters.routes import Configured, Reading, RouteBook, places_in, texts_in
 from annex_core.adapters.schemas import schema
 from annex_core.model.route import EVERYBODY, Route
+from annex_core.model.schedule import parse
 
 CATALOGUE = Catalogue()
 GOOD = """
@@ -130,6 +131,30 @@ def test_a_macro_fills_its_field_and_no_other(line: str, field: str, value: obje
     assert route(line) == dataclasses.replace(route(), **{field: value})
 
 
+KEPT = "AnnexMinInstances = 2\n"
+
+
+def test_machines_are_kept_ready_when_the_schedule_says_so() -> None:
+    made = route(f"{KEPT}AnnexMinSchedule = Mon-Fri 08:00-18:00, Sat 10:00-14:00 Europe/Berlin")
+    assert made.min_instances == 2
+    assert made.min_schedule == parse("Mon-Fri 08:00-18:00, Sat 10:00-14:00 Europe/Berlin")
+    assert route().min_instances == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (KEPT, "AnnexMinInstances needs AnnexMinSchedule"),
+        (f"{KEPT}AnnexMinSchedule = weekdays", "AnnexMinSchedule: 'weekdays' is no time such as"),
+        (f"{KEPT}AnnexMinSchedule = Mon 08:00-09:00 Europe/Atlantis", "no time zone Europe/Atlantis"),
+        ("AnnexMinInstances = 11\nAnnexMinSchedule = always", "AnnexMinInstances is more than AnnexMaxInstances"),
+        (f"{KEPT}AnnexMinSchedule = always\nAnnexUserDataFile = /etc/hostname", "our own boot script alone"),
+    ],
+)
+def test_machines_that_could_not_be_kept_ready_are_refused(lines: str, reason: str) -> None:
+    assert reason in read(lines).refused["aws"]
+
+
 BURST = """
     EditJobInPlace = True
     AnnexAfter = 7m
@@ -216,7 +241,7 @@ def test_requirements_that_take_a_job_again_and_again_are_warned_of(requirements
         ("AnnexCredentials = profile", "AnnexCredentials: 'profile'"),
         ("AnnexBucket =", "AnnexBucket is missing; condor_annex setup makes one"),
         ("AnnexFleetRole =", "AnnexFleetRole is missing; condor_annex setup makes one"),
-        ("AnnexMinInstances = 2", "AnnexMinInstances is not supported yet"),
+        ("AnnexInstanceRequirements = x", "AnnexInstanceRequirements is not supported yet"),
         ("AnnexSubnet = subnet-0aaa", "no macro AnnexSubnet; did you mean AnnexSubnets?"),
         ("AnnexKeyName = $(MY.Owner)", "depends on the job"),
         ("AnnexKeyName me", "NAME = VALUE"),

@@ -11,7 +11,9 @@ from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.bundle.build import FETCH_WITHIN
 from annex_core.model.place import Place
 from annex_core.model.route import Market
+from annex_core.model.schedule import parse
 from annex_core.model.setback import Subject
+from annex_core.model.tags import stamp
 from annex_core.planner.shortages import set_back
 from tests.unit.test_provisioner import Daemon
 from tests.unit.world import ALICE, DOMAIN, NOW, REGION, ROUTE, group, wishing
@@ -149,6 +151,14 @@ def test_the_bundle_says_how_long_its_machines_stay_without_work(daemon):
     daemon.queue.groups = [group(idle=2, wishes=wishing(idle_timeout=timedelta(seconds=90)))]
     launched(daemon)
     assert "AnnexIdleTimeout = 90\n" in bundled(daemon)["60-annex.config"]
+
+
+def test_a_machine_that_is_kept_ready_is_told_until_when_and_others_are_not(daemon):
+    assert "WARM_UNTIL" not in settings(launched(daemon))
+    daemon.queue.groups = []
+    hours = parse("Sat 08:00-18:00")
+    said = settings(launched(daemon, after=LATER, min_instances=5, min_schedule=hours))
+    assert said["WARM_UNTIL"] == stamp(NOW.replace(hour=18))
 
 
 def test_the_files_of_the_routes_folder_reach_the_machines_but_for_hidden_ones(daemon, tmp_path):
