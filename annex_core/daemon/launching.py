@@ -152,7 +152,7 @@ class Launcher:
         )
         document = region.cloud.encode(request)
         self._journal.intend(launch, document)
-        send(self._journal, self._regions, launch, document, self._clock)
+        send(self._journal, self._regions, launch, document, now, self._clock)
 
     def _by_route(self, wanted: LaunchFleet, route: Route, region: Region) -> _Asked:
         overrides = _overrides(wanted, route, region)

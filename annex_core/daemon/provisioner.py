@@ -250,7 +250,7 @@ class Provisioner:
 
     def _send_again(self, launch: Launch, document: str, snapshot: Snapshot) -> None:
         with because(*cause(launch, snapshot)):
-            send(self._journal, self._regions, launch, document, self._clock)
+            send(self._journal, self._regions, launch, document, self._clock(), self._clock)
 
     def _do_all(self, actions: Iterable[Action], snapshot: Snapshot) -> None:
         for action in actions:

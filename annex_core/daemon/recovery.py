@@ -85,7 +85,9 @@ def _shown(launch: Launch, snapshot: Snapshot) -> _Shown | None:
     return next(fleets, None) or next(machines, None)
 
 
-def send(journal: Journal, regions: Regions, launch: Launch, document: str, clock: Callable[[], datetime]) -> None:
+def send(
+    journal: Journal, regions: Regions, launch: Launch, document: str, now: datetime, clock: Callable[[], datetime]
+) -> None:
     """
     Send a launch's document, the first time or again, and write down what came of it.
 
@@ -93,9 +95,9 @@ def send(journal: Journal, regions: Regions, launch: Launch, document: str, cloc
     sending may have acted and no listing shows it yet.
 
     Args:
-        clock: It may be sent later than it was intended, and then an earlier sending may have acted.
+        now: When it is sent: later than it was intended, and an earlier sending may have acted.
+        clock: Tells when the answer has come.
     """
-    now = clock()
     try:
         launched = regions[launch.place].cloud.request(document)
     except FINAL as error:

@@ -7,6 +7,7 @@ import pytest
 
 from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.errors import NoCapacity, OverVcpuQuota
+from annex_core.model.annex import LaunchState
 from annex_core.model.supply import OpenRequest
 from annex_core.planner.shortages import LONGEST
 from annex_core.ports import Refusal
@@ -137,3 +138,19 @@ def test_what_is_older_than_a_day_is_forgotten(daemon):
     assert {each.subject.type for each in SetbackBook(daemon.journal).setbacks(NOW - timedelta(days=9))} == {
         "c5.xlarge"
     }
+
+
+def test_a_refusal_of_the_first_sending_is_one_though_the_answer_takes_its_time(daemon):
+    daemon.queue.groups = [group()]
+    refuse(daemon)
+    may_fail = daemon.cloud._may_fail
+
+    def slowly(method):
+        if method == "request":
+            daemon.now += timedelta(seconds=2)
+        may_fail(method)
+
+    daemon.cloud._may_fail = slowly
+    daemon.cycle()
+    assert [each.state for each in daemon.journal.launches(daemon.journal.annexes())] == [LaunchState.REFUSED]
+    assert [each.last for each in setbacks(daemon)] == [NOW + timedelta(seconds=2)]
