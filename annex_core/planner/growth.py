@@ -216,11 +216,14 @@ def _hold(
     if left < max(_TOO_LATE, min(_LAST_CALL, (annex.lease_ends - annex.started) / 4)):
         return "the annex's lease is about to end; a new one begins after it"
     failure = snapshot.failures.get(annex.id)
-    if failure and snapshot.at - failure.last < _TRY_AGAIN * 2 ** min(failure.tries - 1, _DOUBLED_AT_MOST):
+    pause = _TRY_AGAIN * 2 ** min(failure.tries - 1, _DOUBLED_AT_MOST) if failure else timedelta(0)
+    if failure and timedelta(0) <= snapshot.at - failure.last < pause:
         return "the next try comes in a while"
     if hopeless := commons.black_holes.closed(annex, route, held, snapshot):
         return hopeless
-    newest = max(mine, key=lambda launch: launch.intended, default=None)
+    # A moment that is still to come is from before the clock went back: it would hold for as long as that was.
+    past = [launch for launch in mine if launch.intended <= snapshot.at]
+    newest = max(past, key=lambda launch: launch.intended, default=None)
     if newest and not fresh and not _lost_since(newest, held) and snapshot.at - newest.intended < route.grow_interval:
         if newest.state is LaunchState.REFUSED:
             return f"AWS refused the last request ({clause(newest.reason or '')}); the next try comes soon"

@@ -9,7 +9,7 @@ from annex_core.model.demand import Limits
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.plan import CancelFleets, CloseLaunch, FinishAnnex, Terminate
-from annex_core.model.snapshot import RegionView
+from annex_core.model.snapshot import Failure, RegionView
 from annex_core.model.supply import InstanceState
 from annex_core.planner.plan import plan
 from annex_core.planner.step import FLEETS_A_STEP
@@ -316,6 +316,13 @@ class TestDamping:
     def test_one_growth_step_in_an_interval(self):
         of = living([group(idle=500)], at=RegionView(), launches=[launch(intended=NOW - timedelta(seconds=30))])
         assert not fleets(of)
+
+    def test_a_clock_that_has_gone_back_a_day_holds_growth_no_longer_than_one_that_has_not(self):
+        ahead = launch("t1", intended=NOW + timedelta(days=1))
+        failed = {annex().id: Failure("no", NOW + timedelta(days=1))}
+        assert fleets(living([group(idle=500)], at=RegionView(), launches=[ahead], failures=failed))
+        lately = launch("t2", intended=NOW - timedelta(seconds=30))
+        assert not fleets(living([group(idle=500)], at=RegionView(), launches=[ahead, lately]))
 
     def test_no_growth_when_the_lease_is_about_to_end(self):
         ending = {ALICE: annex(lease_ends=NOW + timedelta(minutes=5))}

@@ -10,7 +10,8 @@ from annex_core.adapters.queue import ScheddQueue
 from annex_core.errors import Unavailable
 from annex_core.model.runtime import Runtime
 from annex_core.planner.conjuncts import conjuncts
-from tests.unit.world import ALICE, NOW
+from annex_core.planner.plan import plan
+from tests.unit.world import ALICE, NOW, snapshot
 
 HOUR = 3600
 
@@ -211,6 +212,18 @@ def test_the_conditions_of_a_steered_job_can_be_told_apart(schedd):
     (group,) = ScheddQueue().demand(NOW)
     parts = conjuncts(str(group.ad.lookup("Requirements")))
     assert parts[1:] == ('TARGET.Arch == "X86_64"', "TARGET.Memory >= 64 || TARGET.HasBigMemory")
+
+
+def test_what_no_machine_meets_of_a_steered_job_is_told_in_its_users_words(schedd):
+    """With the closest type, and what it lacks."""
+    same = 'TARGET.AuthenticatedIdentity =?= strcat("annex-", MY.Owner, ".", MY.TargetAnnexName, "@pool.example")'
+    steered = expression(f"TARGET.AnnexName =?= MY.TargetAnnexName && {same} && MY.AnnexJobRequirements")
+    own = expression('(TARGET.OpSys == "LINUX") && (TARGET.Arch == "aarch64") && (TARGET.Memory >= RequestMemory)')
+    schedd.rows = [
+        row(Requirements=steered, AnnexJobRequirements=own, RequestMemory=100, RequestDisk=100, AnnexRoute="spot")
+    ]
+    said = plan(snapshot(ScheddQueue().demand(NOW))).outlooks[ALICE].sentence
+    assert "the closest type, c5.large, doesn't meet its Requirements: TARGET.Arch == 'aarch64'" in said
 
 
 def test_ten_thousand_shapes_are_ten_thousand_groups_and_none_is_lost(schedd):
