@@ -28,6 +28,7 @@ VERBS = frozenset(
         "finalize",
         "cleanup",
         "status",
+        "costs",
         "create",
         "extend",
         "end",

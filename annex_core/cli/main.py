@@ -10,6 +10,8 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex status [NAME] [-owner USER] [-json]
         The annexes as the daemon knows them: your own; for administrators everybody's. With NAME, the fleets and
         machines of that annex as well. -json prints all there is, by schemas/status.json.
+    condor_annex costs [-by annex|owner|project|route|month] [-month YYYY-MM] [-owner USER] [-json]
+        What annexes have cost so far, finished ones included, by month: an estimate from above.
     condor_annex plan [-route ROUTE] [-json] [condor_submit's options] SUBMIT-FILE
         Submit nothing, and say what would be launched for the jobs, at what price, when the last of them would end and
         which caps bind. The exit status is 1 when some of them would never run.
@@ -92,6 +94,10 @@ def _do(verb: str, rest: Sequence[str]) -> int:
                 return old_options.run([verb, *rest])
 
             return status.run(rest)
+        case "costs":
+            from annex_core.cli import costs
+
+            return costs.run(rest)
         case "why":
             from annex_core.cli import why
 

@@ -29,6 +29,7 @@ class Answers:
         status: The answer to a status request for one owner's annexes, or for all (None); and whether an
             administrator asks.
         foresee: Answers what changes nothing (plan, why): the verb, its body, who asks; its answer.
+        costs: What annexes of an owner, or of all (None), have cost.
         command: Carries out what somebody asks by hand: the verb, its body, who asks; its answer.
         keys: Asks users for their own, and takes them.
         administrators: User names that see everybody's annexes.
@@ -49,10 +50,12 @@ class Answers:
         wake: Callable[[], None],
         audit: Callable[[Record], None],
         clock: Callable[[], datetime],
+        costs: Callable[[str | None], dict[str, Any]] | None = None,
     ) -> None:
         self._hearsay = hearsay
         self._outlook = outlook
         self._status = status
+        self._costs = costs
         self._command = command
         self._foresee = foresee
         self._keys = keys
@@ -73,7 +76,10 @@ class Answers:
                 self._wake()
                 return b""
             case "status":
-                return self._answer_status(call)
+                return json.dumps(self._status(*self._wanted(call))).encode()
+            case "costs":
+                wanted, _ = self._wanted(call)
+                return json.dumps(self._costs(wanted) if self._costs else {}).encode()
             case "plan" | "why":
                 return json.dumps(self._foresee(call.verb, call.body, call.peer)).encode()
             case "remains":
@@ -123,8 +129,11 @@ class Answers:
         sentence = self._outlook(key) or f"Annex {name}: the request has arrived; machines are being planned."
         return jobad.with_attributes(asked.job, {"AnnexStatus": jobad.literal(sentence)})
 
-    def _answer_status(self, call: Call) -> bytes:
-        """Administrators see whom they ask for or all, others themselves."""
+    def _wanted(self, call: Call) -> tuple[str | None, bool]:
+        """
+        Whose annexes are asked for, and whether by an administrator: those see whom they ask for or all, others
+        themselves.
+        """
         wanted = _owner_wanted(call.body)
         peer = call.peer
         administrator = peer.uid == 0 or peer.name in self._administrators
@@ -134,7 +143,7 @@ class Answers:
             if wanted not in (None, peer.name):
                 raise Refused(f"only an administrator may see the annexes of {wanted}")
             wanted = peer.name
-        return json.dumps(self._status(wanted, administrator)).encode()
+        return wanted, administrator
 
 
 def _about(call: Call) -> tuple[str | None, str | None]:

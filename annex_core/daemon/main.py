@@ -43,6 +43,7 @@ from annex_core.adapters.tokens import CollectorTokens
 from annex_core.daemon.answering import Answers
 from annex_core.daemon.bell import Bell
 from annex_core.daemon.commanding import Commands
+from annex_core.daemon.costs import costs
 from annex_core.daemon.foresight import Foresight
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
@@ -206,6 +207,7 @@ class Daemon:
         answers = Answers(
             hearsay=hearsay,
             outlook=self._provisioner.outlook,
+            costs=lambda owner: costs(commands.standing(), ledger.spent(clock(), every_month=True), owner),
             status=lambda owner, administrator: status(commands.standing(), owner, administrator=administrator),
             command=commands,
             foresee=Foresight(

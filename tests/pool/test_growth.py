@@ -32,5 +32,8 @@ def test_the_limit_of_a_job_that_never_waited_binds_the_jobs_that_come_after_it(
 
 def test_a_job_that_comes_as_another_ends_gets_its_machine_and_no_new_one(pool: Pool, eager: Annexes) -> None:
     for _ in range(4):
-        pool.wait_for_job(eager.submit("eager-chain", commands=WHOLE))
+        cluster = eager.submit("eager-chain", commands=WHOLE)
+        pool.wait_for_job(cluster)
     assert len(eager.fleets("eager-chain")) == 1
+    cost = pool.ap.run(["condor_history", str(cluster), "-af", "AnnexCost"]).stdout
+    assert 0 < float(cost) < 0.01
