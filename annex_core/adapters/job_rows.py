@@ -23,7 +23,9 @@ count no more."""
 
 IDENTITY = ("Owner", "TargetAnnexName", "AnnexProject", "AnnexRoute")
 LIMITS = ("AnnexMaxInstances", "AnnexMaxHourlyCost", "AnnexBudget")
-WISHES = ("AnnexLifetime", "AnnexIdleTimeout", "AnnexInstanceTypes", "AnnexOnDemand", *LIMITS)
+DURATIONS = ("AllowedExecuteDuration", "AllowedJobDuration")
+"""What a job says that it takes at most; the first one that is there counts, as in START of bundle/annex.config."""
+WISHES = ("AnnexLifetime", "AnnexIdleTimeout", "AnnexInstanceTypes", "AnnexOnDemand", *LIMITS, *DURATIONS)
 REQUESTS = ("RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs")
 KIND = ("Cmd", "JobBatchName")
 """What run times go by, beside the owner."""
@@ -212,6 +214,7 @@ def _whole(ad: classad2.ClassAd, attribute: str, default: int) -> int:
 def wishes(ad: Mapping[str, Any]) -> Wishes:
     types = ad.get("AnnexInstanceTypes")
     return Wishes(
+        takes=next((each for name in DURATIONS if (each := _seconds(ad, name)) is not None), None),
         lifetime=_seconds(ad, "AnnexLifetime"),
         idle_timeout=_seconds(ad, "AnnexIdleTimeout"),
         limits=_limits(ad),

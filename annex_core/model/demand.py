@@ -38,7 +38,7 @@ class Wishes:
 
     Source:
         The submit commands annex_lifetime, annex_idle, annex_max_instances, annex_max_hourly_cost, annex_budget,
-        annex_instance_types and annex_on_demand, as job attributes.
+        annex_instance_types and annex_on_demand, allowed_execute_duration and allowed_job_duration, as job attributes.
     """
 
     lifetime: timedelta | None = None
@@ -46,6 +46,8 @@ class Wishes:
     limits: Limits = Limits()
     instance_types: tuple[str, ...] = ()
     on_demand: bool = False
+    takes: timedelta | None = None
+    """At most, as the job itself says: no machine that ends sooner starts it."""
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,19 @@ from annex_core.planner.holdings import Holding, anything_left
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
 from annex_core.planner.places import places_of, unseen
+from annex_core.planner.rooms import Need
 from annex_core.planner.safeguard import unsafe
 from annex_core.planner.step import Step
 from annex_core.planner.verdicts import STEP_BY_STEP
 from annex_core.planner.warm import to_keep_ready
+from annex_core.planner.worth import boot
 
 _LAST_CALL = timedelta(minutes=10)
 _TOO_LATE = timedelta(minutes=3)
 """In a lease's last two minutes no job is started (START in bundle/annex.config), and a machine takes one to come."""
 
+_NO_START = timedelta(minutes=2)
+"""Before a lease's end no job is started (START in bundle/annex.config)."""
 _REASONS_TOLD = 3
 
 _TRY_AGAIN = timedelta(seconds=15)
@@ -82,6 +86,8 @@ def grow(
     """
     commons = commons or Commons(snapshot)
     first, *later = stages(annex, route, snapshot)
+    late = _too_late(annex, groups, snapshot)
+    all_, groups = groups, [group for group in groups if id(group) not in late]
     step = Step(annex, first.route, groups, held, snapshot, matcher, commons)
     steps = [step]
     lacking = shortfalls(annex, route, snapshot)
@@ -107,6 +113,11 @@ def grow(
         last = steps[-1]
         if hold is None and (ready := to_keep_ready(annex, first.route, last.held, snapshot)):
             last.fill(ready)
+    left_out = [Need(group, group.idle) for group in all_ if id(group) in late]
+    for need in left_out:
+        step.reasons.append(late[id(need.group)])
+        step.verdicts.hold(need.group, late[id(need.group)])
+    waiting += sum(need.jobs for need in left_out)
     said = [reason for reason in dict.fromkeys(reason for each in steps for reason in each.reasons) if reason]
     if len(said) > _REASONS_TOLD:
         said[_REASONS_TOLD:] = [
@@ -114,9 +125,19 @@ def grow(
         ]
     unfilled = sum(each.machines for each in lacking)
     outlook = _outlook(annex, steps[-1].held, waiting, unfilled, said, snapshot)
-    by_group = step.verdicts.outlooks(groups, needs, held_back or step.rest)
+    by_group = step.verdicts.outlooks(all_, [*needs, *left_out], held_back or step.rest)
     launches = tuple(launch for each in steps for launch in each.launches.values())
     return Growth(launches, replace(outlook, groups=by_group))
+
+
+def _too_late(annex: Annex, groups: Iterable[JobGroup], snapshot: Snapshot) -> dict[int, str]:
+    """Groups, by identity, that no machine of the annex would start, for by what they say they outlast its lease."""
+    left = annex.lease_ends - snapshot.aws_now(annex.place) - boot(snapshot) - _NO_START
+    return {
+        id(group): f"they may take {group.wishes.takes}, as they say, and the annex's lease ends before that"
+        for group in groups
+        if group.wishes.takes is not None and group.wishes.takes >= left
+    }
 
 
 def _fall_back(

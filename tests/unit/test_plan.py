@@ -442,3 +442,28 @@ class TestEnds:
         )
         assert not any(isinstance(action, Terminate) for action in decided.actions)
         assert any("slot ad is gone" in trouble for trouble in decided.troubles)
+
+
+class TestJobsThatSayHowLongTheyTake:
+    """No machine starts a job that its lease wouldn't let end, so that none is bought for it."""
+
+    def of(self, takes, left):
+        of = living([group(idle=3, wishes=wishing(takes=takes))], at=RegionView())
+        return replace(of, annexes={ALICE: replace(of.annexes[ALICE], lease_ends=NOW + left)})
+
+    def test_get_a_machine_where_the_lease_lets_them_end(self):
+        assert fleets(self.of(timedelta(hours=4), timedelta(hours=5)))
+
+    def test_get_none_where_it_ends_before_and_are_told(self):
+        of = self.of(timedelta(hours=4), timedelta(hours=4, minutes=1))
+        assert fleets(of) == []
+        assert "they may take 4:00:00" in plan(of).outlooks[ALICE].sentence
+
+    def test_keep_no_other_jobs_waiting(self):
+        of = self.of(timedelta(hours=9), timedelta(hours=5))
+        of = replace(of, demand=[*of.demand, group(idle=2)])
+        assert fleets(of)
+        assert {each.group.wishes.takes: bool(each.why_not_more) for each in plan(of).outlooks[ALICE].groups} == {
+            timedelta(hours=9): True,
+            None: False,
+        }
