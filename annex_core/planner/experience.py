@@ -9,6 +9,7 @@ from annex_core.model.annex import Annex, KnownInstance
 from annex_core.model.outcomes import Outcomes
 from annex_core.model.route import Route
 from annex_core.model.snapshot import Snapshot
+from annex_core.planner.learned import image_of
 
 BURNS_FROM = 5
 """A machine on which so many jobs failed within a moment, and none went well, runs no job."""
@@ -56,6 +57,20 @@ class Experience:
                 found.setdefault((annex.route, annex.place), []).append(annex)
         return found
 
+    @cached_property
+    def _fallen_back(self) -> list[KnownInstance]:
+        """Machines of another image than their annex's own route has: another route's, or what that one had before."""
+        routes = self._snapshot.routes
+        images = {route.name: image_of(route, self._snapshot) for route in routes.values() if route.fallback}
+        return [
+            known
+            for annexes in self._annexes.values()
+            for annex in annexes
+            if annex.route in images
+            for known in self._known.get(annex.id, ())
+            if known.image and known.image != images[annex.route]
+        ]
+
     def of_annex(self, annex: Annex, idle_timeout: timedelta) -> Sequence[Lot]:
         """All that there were in its life."""
         if annex.pilot:
@@ -64,13 +79,17 @@ class Experience:
 
     def of_route(self, route: Route) -> Sequence[Lot]:
         """Those of the last day, of all annexes of the route, that booted its image as it is now."""
-        image = self._snapshot.images.get((route.place, route.image), route.image)
+        image = image_of(route, self._snapshot)
         key = route.name, route.place, image, route.idle_timeout
         if key not in self._of_route:
-            lots = [
-                (known, self.fate(known, route.idle_timeout))
+            own = (
+                known
                 for annex in self._annexes.get((route.name, route.place), ())
                 for known in self._known.get(annex.id, ())
+            )
+            lots = [
+                (known, self.fate(known, route.idle_timeout))
+                for known in {known.id: known for known in (*own, *self._fallen_back)}.values()
                 if known.image == image and self._snapshot.at - known.launched < _REMEMBERED
             ]
             self._of_route[key] = tuple(sorted(lots, key=lambda lot: (lot[0].launched, lot[0].id)))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+from annex_core.model.annex import KnownInstance
 from annex_core.model.hardware import Learned
 from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
@@ -44,9 +45,20 @@ def _first_words(snapshot: Snapshot) -> Iterator[tuple[Key, Learned]]:
             continue
         if slot.cpus <= 0 or slot.memory_mib <= 0 or slot.disk_kib <= 0 or annex.route not in snapshot.routes:
             continue
-        route = overridden(snapshot.routes[annex.route], annex.overrides)
+        route = _launched_by(known, overridden(snapshot.routes[annex.route], annex.overrides), snapshot)
         taken = max(route.volume_gib * 1024 * 1024 - slot.disk_kib, 0)
         yield (known.type, known.image), Learned(slot.cpus, slot.memory_mib, taken, slot.gpus, since=snapshot.at)
+
+
+def _launched_by(known: KnownInstance, own: Route, snapshot: Snapshot) -> Route:
+    """The annex's own route, or the one that it fell back to, by the image."""
+    fallen = (snapshot.routes[name] for name in own.fallback if name in snapshot.routes)
+    return next((route for route in (own, *fallen) if image_of(route, snapshot) == known.image), own)
+
+
+def image_of(route: Route, snapshot: Snapshot) -> str:
+    """The AMI of a route, as far as it is known; else what the route calls it."""
+    return snapshot.images.get((route.place, route.image), route.image)
 
 
 def _least(one: Learned, other: Learned) -> Learned:
@@ -61,7 +73,7 @@ def _least(one: Learned, other: Learned) -> Learned:
 
 def as_learned(route: Route, snapshot: Snapshot) -> Snapshot:
     """The snapshot as it was taken, but with the types of the route's place as machines of its image have been seen."""
-    image = snapshot.images.get((route.place, route.image), route.image)
+    image = image_of(route, snapshot)
     kinds = snapshot.types.get(route.place, {})
     seen = {
         name: replace(kinds[name], learned=found)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from annex_core.model.route import Market, Route
 from annex_core.model.snapshot import Snapshot
+from annex_core.planner.places import homes
 
 _A_WHILE = timedelta(minutes=10)
 
@@ -18,14 +19,16 @@ def reclaimed(route: Route, snapshot: Snapshot) -> Mapping[tuple[str, str], str]
     """
     if route.market is Market.ON_DEMAND:
         return {}
-    here = {annex.id for annex in snapshot.annexes.values() if annex.place == route.place}
-    taken = {
-        (known.type, known.zone)
-        for known in snapshot.known
-        if known.interrupted and snapshot.at - known.interrupted < _A_WHILE and known.annex in here
-    }
-    if not taken:
+    lately = [known for known in snapshot.known if known.interrupted and snapshot.at - known.interrupted < _A_WHILE]
+    if not lately:
         return {}
+    annexes = {annex.id: annex for annex in snapshot.annexes.values()}
+    home = {
+        id_: place
+        for name in dict.fromkeys(known.annex for known in lately if known.annex in annexes)
+        for id_, place in homes(annexes[name], [known for known in lately if known.annex == name], snapshot).items()
+    }
+    taken = {(known.type, known.zone) for known in lately if home.get(known.id) == route.place}
     by_subnet = snapshot.zones.get(route.place, {})
     zones = {by_subnet[subnet] for subnet in route.subnets if subnet in by_subnet}
     return {

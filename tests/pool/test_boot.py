@@ -96,7 +96,8 @@ def test_only_the_owners_jobs_that_named_the_annex_and_can_end_in_time_run_on_it
 def test_a_lease_moved_by_its_tag_is_in_the_slot_ad_and_its_end_sends_the_job_back_to_the_queue(
     site: Site, blue: str
 ) -> None:
-    job = site.submit("alice", "exec sleep 1000", TargetAnnexName='"blue"')
+    deaf = "trap '' TERM; while :; do sleep 1; done"
+    job = site.submit("alice", deaf, TargetAnnexName='"blue"')
     eventually(lambda: site.job(job)["JobStatus"] == 2, "the job's start")
     extended = datetime.now(UTC) + 3 * HOUR
     site.tag_lease(blue, extended)

@@ -108,6 +108,13 @@ class TestAnImage:
         at = of([*row("lost"), good], groups=[group(idle=4, cpus=2)])
         assert sum(each.target for each in fleets(at)) > 1
 
+    def test_of_a_route_that_others_fall_back_to_is_judged_by_their_machines_too(self):
+        other = replace(ROUTE, name="other", image="ami-1")
+        routes = {"spot": replace(ROUTE, image="ami-0", fallback=("other",)), "other": other}
+        at = of(row("lost"), routes=routes)
+        assert BlackHoles(at).of(other, at).closed
+        assert BlackHoles(at).of(routes["spot"], at).closed is None
+
     def test_that_was_exchanged_begins_anew(self):
         at = of(row("lost", annex="another"), routes={"spot": replace(ROUTE, image="ami-2")})
         assert fleets(at)

@@ -78,6 +78,12 @@ class TestObserving:
     def test_what_can_not_be_believed_teaches_nothing(self, wrong):
         assert observed(joined(**wrong)) == {}
 
+    def test_of_a_machine_of_a_route_that_its_annex_fell_back_to_that_routes_volume_counts(self):
+        other = replace(ROUTE, name="other", image="ami-1", volume_gib=30)
+        own = replace(ROUTE, image="ami-0", fallback=("other",))
+        at = replace(joined(disk_kib=25 * GIB), routes={"spot": own, "other": other})
+        assert observed(at)[LARGE].disk_taken_kib == 5 * GIB
+
 
 class TestPlanning:
     def test_a_machine_has_what_was_seen_and_not_what_the_brochure_says(self):
