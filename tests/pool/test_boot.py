@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from annex_core.bundle.build import user_data
 from rehearsal.image import Images
-from tests.pool.boot_site import ADDRESS, HOUR, Site, eventually, standing
+from tests.pool.boot_site import HOUR, Site, eventually, standing
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +107,6 @@ def test_a_lease_moved_by_its_tag_is_in_the_slot_ad_and_its_end_sends_the_job_ba
     assert "last minute of the lease: jobs are asked to leave" in console
     assert site.job(job)["JobStatus"] == 1
     site.ap.run(["condor_rm", job])
-
-
-def test_jobs_leave_a_machine_that_aws_takes_back_though_the_access_point_is_out_of_reach(site: Site) -> None:
-    alone = f"""\
-(
-    until pgrep -x condor_starter; do sleep 0.5; done
-    sleep 2
-    ip route add blackhole {ADDRESS}
-    echo cut off >&2
-    tail -qF /var/log/condor/StartLog /var/log/condor/StarterLog.slot1_1 >&2
-) &
-"""
-    site.store("alone", idle=600)
-    now = datetime.now(UTC)
-    script = user_data(source=site.url("alone"), lease_ends=now + HOUR, ends_at_latest=now + 24 * HOUR)
-    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
-    instance = site.boot(script.replace("#!/bin/sh\n", f"#!/bin/sh\n{alone}", 1), **spot)
-    job = site.submit("alice", "trap 'kill $!; exit 0' TERM; sleep 1000 & wait", TargetAnnexName='"alone"')
-    eventually(lambda: "cut off" in site.machine(instance)["console"], "the machine to be alone")
-    site.control.interrupt(instance)
-    eventually(lambda: "Preempting/Vacating" in site.machine(instance)["console"], "the jobs to be asked to leave")
-    eventually(lambda: "Process exited, pid=" in site.machine(instance)["console"], "the job to leave")
-    site.ap.run(["condor_rm", job])
-    site.ec2.terminate_instances(InstanceIds=[instance])
 
 
 def test_without_work_it_ends_by_itself(site: Site) -> None:
