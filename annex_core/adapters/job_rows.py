@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import classad2
@@ -48,13 +49,15 @@ OF_RUNS = (
     "WhenToTransferOutput",
 )
 
-_KEPT = (*IDENTITY, "RequireGPUs", "Rank")
+_KEPT = tuple(name.lower() for name in (*IDENTITY, "RequireGPUs", "Rank"))
 """What a group's ad has whether Requirements looks at it or not; the requests come to it as they evaluate."""
+_ASKED = tuple(name.lower() for name in REQUESTS)
+_REMEMBERED = 4096
+"""Expressions: most groups share theirs with others."""
 _OWN = re.compile(r"\bMY\.AnnexJobRequirements$")
 """How Requirements of a job that was steered to its annex end: with what its user wrote (config.d/50-annex-submit)."""
 
 _WORD = re.compile(r"(?<!TARGET\.)\b[A-Za-z_]\w*", re.IGNORECASE)
-"""What may be an attribute of the job's. One word too many, such as a string's, does no harm."""
 
 _BEYOND = 10**12
 """More than there is of anything: an ad may say 1e400, which is infinite and no number to reckon with."""
@@ -166,37 +169,40 @@ def _ad(row: classad2.ClassAd) -> classad2.ClassAd:
 
     Jobs that came to the same by another way (another ImageSize, another ProcId) are alike then.
     """
-    ad = classad2.ClassAd({"MyType": "Job", "TargetType": "Machine"})
-    for name in _KEPT:
-        if name in row:
-            ad[name] = row.lookup(name)
-    for name in REQUESTS:
-        if name in row:
-            value = row.eval(name)
-            ad[name] = value if _is_number(value) else row.lookup(name)
-    if "Requirements" in row:
-        ad["Requirements"] = _whole_requirements(row)
-    _complete(ad, row)
-    return ad
-
-
-def _whole_requirements(row: classad2.ClassAd) -> Any:
-    """With the user's own in their place, so that each of their conditions can be told apart."""
-    text = str(row.lookup("Requirements"))
-    if "AnnexJobRequirements" not in row or not _OWN.search(text):
-        return row.lookup("Requirements")
-    own = str(row.lookup("AnnexJobRequirements"))
-    return classad2.ExprTree(_OWN.sub(lambda _: f"({own})", text))
-
-
-def _complete(ad: classad2.ClassAd, row: classad2.ClassAd) -> None:
-    """Bring along what the ad's expressions look at in the job, and what that looks at."""
-    new = list(ad)
+    have = {name.lower(): name for name in row}
+    found: dict[str, Any] = {name: row.lookup(have[name]) for name in _KEPT if name in have}
+    for name in _ASKED:
+        if name in have:
+            value = row.eval(have[name])
+            found[name] = value if _is_number(value) else row.lookup(have[name])
+    if "requirements" in have:
+        text = str(row.lookup("Requirements"))
+        own = str(row.lookup("AnnexJobRequirements")) if "annexjobrequirements" in have else None
+        found["requirements"] = _whole_requirements(text, own)
+    new = list(found)
     while new:
-        for word in _WORD.findall(str(ad.lookup(new.pop()))):
-            if word in row and word not in ad:
-                ad[word] = row.lookup(word)
-                new.append(word)
+        # What the expressions look at in the job comes along, and what that looks at.
+        for word in (_words(str(found[new.pop()])) & have.keys()) - found.keys():
+            found[word] = row.lookup(have[word])
+            new.append(word)
+    # Of the same attributes in the same order, whatever order the schedd had.
+    return classad2.ClassAd(
+        {"MyType": "Job", "TargetType": "Machine"} | {have[name]: found[name] for name in sorted(found)}
+    )
+
+
+@lru_cache(_REMEMBERED)
+def _words(text: str) -> frozenset[str]:
+    """What may be an attribute of the job's, in lower case. One word too many, such as a string's, does no harm."""
+    return frozenset(word.lower() for word in _WORD.findall(text))
+
+
+@lru_cache(_REMEMBERED)
+def _whole_requirements(text: str, own: str | None) -> Any:
+    """With the user's own in their place, so that each of their conditions can be told apart."""
+    if own is None or not _OWN.search(text):
+        return classad2.ExprTree(text)
+    return classad2.ExprTree(_OWN.sub(lambda _: f"({own})", text))
 
 
 def _is_number(value: object) -> bool:
