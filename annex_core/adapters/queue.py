@@ -44,6 +44,8 @@ class ScheddQueue:
         self._kinds = job_rows.KIND if expect else ()
         self._unborn: dict[float, datetime] = {}
         """Moments that were in the future when a job first named them, and when that was."""
+        self._some_wait = True
+        """Some job in the queue has AnnexAfter; to look for it once more takes the schedd as long as all else."""
 
     def demand(self, now: datetime) -> Sequence[JobGroup]:
         """
@@ -56,10 +58,9 @@ class ScheddQueue:
         idle = f"JobStatus == {IDLE} && {_OURS}"
         asked = [*_CONSTRAINED, *_MATCHED, *self._kinds]
         try:
-            rows = [
-                *_believed(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"]),
-                *self._due(_believed(schedd, f"{idle} && AnnexAfter =!= undefined", [*asked, *_TIMES]), now),
-            ]
+            rows = _believed(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"])
+            if self._some_wait:
+                rows += self._due(_believed(schedd, f"{idle} && AnnexAfter =!= undefined", [*asked, *_TIMES]), now)
             rows += _to_come(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"])
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
@@ -71,6 +72,7 @@ class ScheddQueue:
             rows = _believed(htcondor2.Schedd(), _OURS, asked)
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
+        self._some_wait = any(number(row, "AnnexAfter") is not None for row in rows)
         return job_rows.counted(rows, self._expect)
 
     def evictions(self, since: datetime) -> Sequence[Eviction]:

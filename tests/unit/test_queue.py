@@ -23,10 +23,12 @@ class Schedd:
         self.rows = []
         self.factories = []
         self.summary = None
+        self.asked = []
         self.leaves_out = 0
         """Of so many answers, half the rows."""
 
     def query(self, constraint="true", projection=(), limit=-1, opts=htcondor2.QueryOpt.Default):
+        self.asked.append(constraint)
         if opts == htcondor2.QueryOpt.IncludeClusterAd:
             return self.factories
         wanted = classad2.ExprTree(constraint)
@@ -138,6 +140,18 @@ def test_a_clock_that_has_gone_back_keeps_a_job_waiting_no_longer_than_its_wait(
     assert not queue.demand(NOW)
     assert not queue.demand(NOW + timedelta(minutes=59))
     assert queue.demand(NOW + timedelta(minutes=61))
+
+
+def test_jobs_that_wait_at_home_are_looked_for_only_where_the_queue_has_some(schedd):
+    queue = ScheddQueue()
+    schedd.rows = [row(2)]
+    queue.counts()
+    before = len(schedd.asked)
+    assert queue.demand(NOW)
+    assert not [each for each in schedd.asked[before:] if "AnnexAfter =!= undefined" in each]
+    schedd.rows = [row(3, AnnexAfter=0)]
+    queue.counts()
+    assert queue.demand(NOW)
 
 
 def test_a_source_is_counted_in_its_copy_and_a_copy_in_a_grid_is_not(schedd):
