@@ -261,6 +261,8 @@ class Provisioner:
         match action:
             case LaunchFleet() if self._clock() - snapshot.at > _GOOD_FOR:
                 log.info("annex %s: its turn came too late; the next cycle plans anew", action.annex.key)
+            case LaunchFleet() if self._lengthened(snapshot):
+                log.info("annex %s: a lease was moved meanwhile; the next cycle plans anew", action.annex.key)
             case LaunchFleet():
                 self._launcher.launch(action, action.route)
             case CloseLaunch(launch, why):
@@ -291,6 +293,14 @@ class Provisioner:
             case FinishAnnex(annex):
                 self._launcher.finish(annex)
                 log.info("annex %s has ended, and nothing of it is left", annex.key)
+
+    def _lengthened(self, snapshot: Snapshot) -> bool:
+        """Somebody has extended an annex since, and more is taken now of a budget that it may share."""
+        return any(
+            before is not None and annex.lease_ends > before.lease_ends
+            for annex in self._journal.annexes()
+            for before in [snapshot.annexes.get(annex.key)]
+        )
 
     def _say(self, decided: Plan, snapshot: Snapshot, failures: Mapping[str, str]) -> None:
         self._said = {key: said for key, said in self._said.items() if snapshot.at - said[1] < _SAY_AGAIN}

@@ -134,14 +134,18 @@ class Commons:
         coming: Iterable[tuple[Launch, int]],
         launches: Iterable[Launch],
     ) -> Outlay:
-        snapshot = self._snapshot
+        snapshot, coming = self._snapshot, tuple(coming)
+        types = dict(types_of(annex, snapshot))
+        for launch, _ in coming:  # the first one by a fallback goes where the annex has nothing yet
+            if launch.place != annex.place:
+                types = {**snapshot.types.get(launch.place, {}), **types}
         return outlay(
             annex,
             known,
             coming,
             snapshot.at,
             launches=launches,
-            types=types_of(annex, snapshot),
+            types=types,
             route=snapshot.routes.get(annex.route),
         )
 

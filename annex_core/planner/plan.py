@@ -32,7 +32,7 @@ from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.learned import as_learned
 from annex_core.planner.leases import Leased, due
 from annex_core.planner.matching import Matcher
-from annex_core.planner.places import homes, places_of, unseen
+from annex_core.planner.places import homes, places_of, types_of, unseen
 from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
@@ -116,7 +116,7 @@ def _decide(
             outlook = growth.outlook
             if taken and not outlook.waiting:
                 may_go = [each for each in held.outstanding if not each[0].order]
-                types = as_learned(chosen, snapshot).types.get(its.place, {})
+                types = types_of(its, as_learned(chosen, snapshot))
                 idle = unneeded(may_go, taken, held, types, matcher, volume_gib=chosen.volume_gib)
         if others:
             outlook = with_others(outlook, others, key.name)

@@ -222,3 +222,15 @@ class TestQuotas:
         of = world("", {ALICE: 5, RED: 5, BOB: 5}, regions={REGION: self.shown(998)})
         assert len(asked(of)) == 2
         assert "AWS's quota" in said(of, BOB)
+
+
+def test_a_machine_in_a_place_that_the_annex_fell_back_to_counts_by_that_places_types():
+    west = Place.of("us-west-2")
+    of = living("owner alice MaxVcpus=6", {ALICE: 1}, {ALICE: 500})
+    far = replace(of.launches[0], token="far", fleet="sfr-far", place=west, types=("g9.only",), closed=None)
+    only = replace(TYPES["c5.large"], name="g9.only")
+    of = replace(of, launches=[*of.launches, far], types={**of.types, west: {"g9.only": only}})
+    of = replace(
+        of, regions={**of.regions, west: RegionView([], [fleet("far", tags=carried(ALICE, of.annexes[ALICE]))])}
+    )
+    assert asked(of) == {ALICE: 1}

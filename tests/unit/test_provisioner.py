@@ -8,7 +8,7 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.market_file import MarketFile
 from annex_core.adapters.order_book import OrderBook
-from annex_core.daemon.hands import Hands
+from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.keyring import KeyRing
 from annex_core.daemon.launching import Launcher, Site
@@ -26,7 +26,17 @@ from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
 from annex_core.planner.outlay import price
 from annex_core.planner.strangers import SETTLED
-from tests.unit.fakes import AtOnce, FakeCloud, FakeProber, FakeQueue, FakeSigns, FakeSlots, FakeStore, FakeTokens
+from tests.unit.fakes import (
+    AtOnce,
+    FakeCloud,
+    FakeProber,
+    FakeQueue,
+    FakeSigns,
+    FakeSlots,
+    FakeStore,
+    FakeTokens,
+    Hangs,
+)
 from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
 
 BOB = AnnexKey("bob", "blue")
@@ -432,3 +442,19 @@ def test_an_annex_is_looked_at_by_the_credentials_it_was_made_with_after_a_resta
     assert "lives in us-east-2 by profile old, and route" in daemon.last_said
     assert len(daemon.cloud.documents) == 1
     assert [each.credentials for each in daemon.journal.annexes()] == ["profile old"]
+
+
+def test_a_launch_that_was_planned_before_a_lease_was_extended_is_planned_anew(daemon):
+    daemon.queue.groups = [group()]
+    daemon.cycle()
+    (alice,) = daemon.journal.annexes()
+    slow = Hangs()
+    daemon.provisioner._hands._hired[REGION, Errand.LAUNCH] = slow
+    daemon.queue.groups = [group(key=BOB)]
+    daemon.cycle(after=timedelta(minutes=1))
+    daemon.orders.keep_lease(replace(alice, lease_ends=alice.lease_ends + timedelta(hours=1)))
+    slow.go_on()
+    assert len(daemon.cloud.documents) == 1
+    daemon.provisioner._hands._hired[REGION, Errand.LAUNCH] = AtOnce()
+    daemon.cycle(after=timedelta(seconds=1))
+    assert len(daemon.cloud.documents) == 2
