@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
+from annex_core.planner.few import FEW, Row, fill_few
 from annex_core.planner.holdings import Room
 from annex_core.planner.matching import Matcher
 from annex_core.planner.shelf import Numbers, sizes, table, wants
@@ -38,6 +40,11 @@ class Crowd:
     """A row each of CPUs, MiB, KiB of disk and GPUs."""
     worth: Numbers
 
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """*wants*, group by group."""
+        return [(cpus, memory, disk, gpus) for cpus, memory, disk, gpus in self.wants.T.tolist()]
+
     def fill(self, room: Numbers, left: Counts, may: npt.NDArray[np.bool_], *, worth: Numbers | None = None) -> Counts:
         """
         How many jobs of each group go into one machine with that much free.
@@ -51,6 +58,10 @@ class Crowd:
         taken = np.zeros(len(left), dtype=np.int64)
         free = room.copy()
         active = np.flatnonzero(may & (left > 0) & self.fit(free))
+        if 0 < active.size <= FEW:
+            few = fill_few(self.rows, worth.tolist(), free.tolist(), left.tolist(), active.tolist(), _HASTE)
+            taken[list(few)] = list(few.values())
+            return taken
         want = self.wants[:, active]
         while active.size:
             best = 0
