@@ -231,7 +231,8 @@ class Fleets:
                 fleet.note(now, "information", "launchSpecUnusable", f"{_name(pool)}: Spot price is above the maximum")
             fleet.note(now, "error", "allLaunchSpecsTemporarilyBlacklisted", _ALL_FULL)
         fleet.trouble = trouble
-        code = "price-too-low" if site.dear and not site.full else "capacity-not-available"
+        short = "price-too-low" if site.dear and not site.full else "capacity-not-available"
+        code = "pending-evaluation" if held_back else short
         for request in fleet.waiting:
             if request.code != code:
                 request.become("open", code, _NO_CAPACITY, now)
