@@ -81,7 +81,7 @@ bench-calls: $(VENV)/ready ## AWS calls until the fleet is requested, for 1 job 
 bench-create: $(VENV)/ready ## create, renew and status by hand, beside the withdrawn condor_annex
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.create
 
-bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs, beside one with none; no limit
+bench-cycle: $(VENV)/ready ## a look around of the daemon with 20,000 idle jobs in the queue, AWS's time apart
 	@$(REHEARSAL) enter -- $(BIN)/python -m bench.cycle
 
 bench-reaper: $(VENV)/ready ## a run of the reaper over 1,000 fleets and 3,000 instances: calls and seconds
