@@ -27,9 +27,10 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Route
 from annex_core.planner.caps import instance_hour
+from annex_core.planner.lifetimes import Numbers
 from annex_core.planner.matching import Matcher
 from annex_core.planner.rooms import jobs_per_machine
-from annex_core.planner.shelf import Numbers, Shelf, shelf, sizes, wants
+from annex_core.planner.shelf import Shelf, shelf, sizes, wants
 from annex_core.planner.sizing import pack
 
 MEDIAN, WORST = 1.08, 1.15

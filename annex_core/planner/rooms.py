@@ -12,8 +12,9 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.planner.few import FEW, Row, fill_few
 from annex_core.planner.holdings import Room
+from annex_core.planner.lifetimes import Numbers
 from annex_core.planner.matching import Matcher
-from annex_core.planner.shelf import Numbers, sizes, table, wants
+from annex_core.planner.shelf import sizes, table, wants
 
 Counts = npt.NDArray[np.int64]
 

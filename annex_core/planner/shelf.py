@@ -1,7 +1,7 @@
 """The instance types that an annex may have, as columns of numbers: what can't fit is left out without matching."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import TypeAlias
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
+from annex_core.planner.lifetimes import Lifetimes, Numbers
 from annex_core.planner.virtual_slot import Kin, kin, usable_cpus, usable_disk_kib, usable_gpus, usable_memory_mib
 
-Numbers: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _UNKNOWN = 1e9
@@ -45,6 +45,7 @@ class Shelf:
     volume_gib: int
     prices: Numbers
     """Of an hour of each, in the cheapest one's: so that the order of types doesn't hang on the currency."""
+    lives: Lifetimes = field(default_factory=lambda: Lifetimes(overhead=0.0), compare=False, repr=False)
 
     @cached_property
     def sizes(self) -> Numbers:
@@ -83,19 +84,28 @@ class Shelf:
         Types by what a job of the group costs on them.
 
         Returns:
-            Indices of the types with what a job costs as its share of such a machine when it is full, in turns by what
-            the *jobs* cost alone on as many machines as they need, and by that share. Of equals the smaller type first.
+            Indices of the types with what a job costs as its share of such a machine when it is full, for as long as
+            the machine is paid for, in turns by what the *jobs* cost alone on as many machines as they need, and by
+            that share. Of equals the smaller type first.
         """
         used = (np.array(wants(group), dtype=np.float64)[:, None] * self._of_one).max(axis=0)
-        share = np.where(among, np.round(self.prices * used, 9), np.inf)
         with np.errstate(divide="ignore"):  # what holds none is not among them
-            machines = np.ceil(jobs / np.floor(1 / used + 1e-9))
-        alone = np.where(among, np.round(self.prices * machines, 9), np.inf)
+            each = np.floor(1 / used + 1e-9)
+            machines = np.ceil(jobs / each)
+        hours = self.lives.full(group.expected, np.minimum(each, jobs)) / 3600
+        share = np.where(among, np.round(self.prices * used * hours, 9), np.inf)
+        alone = np.where(among, np.round(self.prices * machines * hours, 9), np.inf)
         for at in _in_turns(_cheapest_first(alone), _cheapest_first(share)):
             yield at, float(share[at])
 
 
-def shelf(kinds: Iterable[InstanceType], price: Callable[[InstanceType], Decimal | None], *, volume_gib: int) -> Shelf:
+def shelf(
+    kinds: Iterable[InstanceType],
+    price: Callable[[InstanceType], Decimal | None],
+    *,
+    volume_gib: int,
+    lives: Lifetimes | None = None,
+) -> Shelf:
     """
     Args:
         price: USD for an hour of an instance with all that is paid beside it; None is unknown, and dearer than any
@@ -108,7 +118,7 @@ def shelf(kinds: Iterable[InstanceType], price: Callable[[InstanceType], Decimal
         _UNKNOWN * kind.vcpus if each is None else float(each / unit)
         for kind, each in zip(ordered, priced, strict=True)
     ]
-    return Shelf(ordered, volume_gib, np.array(relative, dtype=np.float64))
+    return Shelf(ordered, volume_gib, np.array(relative, dtype=np.float64), lives or Lifetimes(overhead=0.0))
 
 
 def _cheapest_first(costs: Numbers) -> Iterator[int]:

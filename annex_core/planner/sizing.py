@@ -1,4 +1,4 @@
-"""Which machines serve the jobs that find no room, at the least cost an hour; caps come later."""
+"""Which machines serve the jobs that find no room, at the least cost for as long as they live; caps come later."""
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from annex_core.planner.lifetimes import Numbers
 from annex_core.planner.matching import ENOUGH, Found, Matcher
 from annex_core.planner.rooms import Counts, Crowd, crowd, times_over
-from annex_core.planner.shelf import Mask, Numbers, Shelf
+from annex_core.planner.shelf import Mask, Shelf
 
 _AS_GOOD = 1.3
 """Types that cost at most so much more stand beside the one that was chosen: AWS may have none of it."""
@@ -97,6 +98,7 @@ class _Packer:
         self.left: Counts = np.array([each.jobs for _, each, _ in ordered], dtype=np.int64)
         self._all = self.left
         self._value: Numbers = np.array([min(dict(each.offers)[t] for t in types) for _, each, types in ordered])
+        self._lives = shelf.lives.table([group.expected for group in self.crowd.groups])
         self.goal = float(self._value @ self.left)
         """What the jobs would cost if each had its share of the best full machine, in the cheapest type's hours."""
         self.cost = 0.0
@@ -162,8 +164,13 @@ class _Packer:
         taken = self._filled(t)
         if taken.any():
             least = t if self._shelf.prices[t] <= self._cheapest else next(iter(self._enough(taken, t, 1.0, 1)), t)
-            score = round(float(self._shelf.prices[least] / (taken @ self._value)), 9)
+            hours = self._hours(taken)
+            score = round(float(self._shelf.prices[least] * hours / (taken @ self._value)), 9)
             heapq.heappush(heap, (score, t, self.stamp, Fill(least, taken)))
+
+    def _hours(self, jobs: Counts) -> float:
+        """For how long a machine with these on it is paid for."""
+        return self._lives.until_last(jobs) / 3600
 
     def _filled(self, t: int) -> Counts:
         """One machine of the type filled in the ways there are, as far as the jobs match it: the most valuable way."""
@@ -223,9 +230,14 @@ class _Packer:
     def _whole(self, fill: Fill) -> Fill:
         """One machine for all that is left, if it costs less than these and the cheapest for what they leave."""
         times = times_over(self.left, fill.jobs)
-        rest = self._cheapest if (times * fill.jobs < self.left).any() else 0.0
-        dearer = times + rest / float(self._shelf.prices[fill.type])
-        found = self._enough(self.left, fill.type, dearer * (1 - _EQUAL), 1) if dearer > 1 else []
+        left = self.left - times * fill.jobs
+        rest = self._cheapest * self._hours(left) if left.any() else 0.0
+        price = float(self._shelf.prices[fill.type])
+        several = times * price * self._hours(fill.jobs) + rest
+        dearer = several / (price * self._hours(self.left))
+        if times + bool(left.any()) == 1:
+            return fill
+        found = self._enough(self.left, fill.type, dearer * (1 - _EQUAL), 1)
         return Fill(found[0], self.left) if found else fill
 
     def _take(self, fill: Fill) -> Load:
@@ -238,7 +250,7 @@ class _Packer:
             self._shelf.kinds[each].name for each in sorted([t, *beside], key=lambda x: (self._shelf.prices[x], x))
         ]
         value = self._value * taken
-        price = float(self._shelf.prices[t]) * times
+        price = float(self._shelf.prices[t]) * times * self._hours(taken)
         self._spent += price * value / (value.sum() or 1.0)
         self.cost += price
         self.left = self.left - times * taken

@@ -18,6 +18,7 @@ from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committ
 from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.learned import as_learned
+from annex_core.planner.lifetimes import Lifetimes
 from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.offers import expected
@@ -25,6 +26,7 @@ from annex_core.planner.ordering import Shortfall
 from annex_core.planner.places import types_of
 from annex_core.planner.reclaimed import reclaimed
 from annex_core.planner.rooms import Need, jobs_per_machine, place
+from annex_core.planner.scarcity import asked_for, depth, weighed
 from annex_core.planner.shelf import Shelf, shelf
 from annex_core.planner.shortages import shortages, to_be_had, tried
 from annex_core.planner.sizing import Load, pack
@@ -127,7 +129,7 @@ class Step:
         What was packed need not be found again when jobs are put into the room there is, as HTCondor puts them: then
         what is lacking is asked for at once and not by the next plan.
         """
-        kinds, said = self._shelf(), self.reasons
+        kinds, said = self._sized(needs), self.reasons
         for _ in range(_PASSES):
             before = self._left
             self.reasons = [*said, *self._serve(needs, kinds)]
@@ -168,6 +170,23 @@ class Step:
             names = [name for name in names if name in wished]
         kinds = (self.types[name] for name in names if whole or name not in self._short.aside)
         return shelf(kinds, expected(self._route, self._snapshot), volume_gib=self._route.volume_gib)
+
+    def _sized(self, needs: Sequence[Need]) -> Shelf:
+        """The types by what they cost these jobs: as many machines as the caps allow, for as long as they will live."""
+        kinds, total = self._shelf(), asked_for(needs)
+        room = self._limits.instances - len(self.held.instances) - self.held.coming
+        turns = depth(
+            total,
+            kinds,
+            lambda name: self._allowance((name,), _TARGET, self._route).instances,
+            held_vcpus=_vcpus(self.held, self.types) or 0,
+        )
+        lives = Lifetimes(overhead=(self._boot + self._idle_timeout(self._route)).total_seconds(), depth=turns)
+        return replace(weighed(kinds, total, max(room, 1)), lives=lives)
+
+    def _idle_timeout(self, route: Route) -> timedelta:
+        wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
+        return max(min([*wished, route.idle_timeout]), _LEAST_IDLE)
 
     def _round(self, waiting: Sequence[Found], kinds: Shelf) -> list[Found]:
         """Ask for machines until some can't be had; returns the jobs that are left, to be packed anew."""
@@ -330,7 +349,6 @@ class Step:
         return shared if shared.reason else alone
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
-        wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
         names = tuple(name for name in types if not self._in_dollars or ceiling(self.types[name], route) is not None)
         return LaunchFleet(
             annex=self._annex,
@@ -338,7 +356,7 @@ class Step:
             ceilings={name: ceiling(self.types[name], route) for name in names},
             target=target,
             hourly_ceiling=_dearest(names, self.types, route),
-            idle_timeout_s=int(max(min([*wished, route.idle_timeout]), _LEAST_IDLE).total_seconds()),
+            idle_timeout_s=int(self._idle_timeout(route).total_seconds()),
             route=route,
             left_out=frozenset(pool for pool in self._short.left_out if pool[0] in names),
             order=order,

@@ -1,10 +1,12 @@
 """A discrete-event replay of a workload through one route: the policy decides, the cloud model and the slots follow."""
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from math import nan
 from typing import Any
 
 from annex_core.model.demand import JobGroup
@@ -63,6 +65,8 @@ class Simulation:
         self._events = 0
         self._bought = 0
         self._plans = 0
+        self.began = array("d", [nan]) * len(jobs)
+        """When each job began at last, epoch seconds; nan where it never did."""
         self._ended = [0] * len(jobs.shapes)
         self._evicted: dict[int, int] = {}
         self._given_up = 0
@@ -154,7 +158,7 @@ class Simulation:
         machine.disk -= disk
         machine.gpus -= gpus
         machine.idle_since = None
-        machine.jobs[job] = now
+        machine.jobs[job] = self.began[job] = now
         if machine.cpus <= 0:
             machine.yard.free.pop(machine, None)
         running = machine.yard.running
@@ -173,7 +177,7 @@ class Simulation:
             after = waiting.popleft()
             if not waiting:
                 del yard.idle[shape]
-            machine.jobs[after] = now
+            machine.jobs[after] = self.began[after] = now
             heappush(self._heap, (now + self.jobs.seconds[after], after, machine, now))
             return
         yard.running[shape] -= 1
