@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo shell test test-core test-bad-days test-pool unit iam-simulator lint format clean \
         bench bench-router bench-hook bench-reaction bench-calls bench-create bench-cycle bench-reaper bench-replay \
-        bench-plan bench-pack prove-on-aws
+        bench-plan bench-pack bench-cost prove-on-aws
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,7 +55,7 @@ format: $(VENV)/ready ## put the sources into the project's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: bench-hook bench-reaper bench-calls bench-create bench-reaction bench-router bench-cycle bench-plan bench-pack bench-replay ## all measures; each prints its ratio last
+bench: bench-hook bench-reaper bench-calls bench-create bench-reaction bench-router bench-cycle bench-plan bench-pack bench-cost bench-replay ## all measures; each prints its ratio last
 
 bench-hook: $(VENV)/ready ## a translate hook's process, beside a Python that does nothing
 	@$(BIN)/python bench/hook.py
@@ -65,6 +65,9 @@ bench-plan: $(VENV)/ready ## one plan for a million idle jobs in 10,000 shapes, 
 
 bench-pack: $(VENV)/solver ## one instant's packing, beside the linear programme that packs fractions of jobs
 	@$(BIN)/python -m bench.pack
+
+bench-cost: $(VENV)/solver ## dollars for whole workloads, beside who knows the future and beside other policies; also SWF="FILE ..."
+	@$(BIN)/python -m bench.cost $(SWF)
 
 bench-replay: $(VENV)/ready ## a million jobs of 200 shapes through the planner, in simulated time
 	@$(BIN)/python -m bench.replay

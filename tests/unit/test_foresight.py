@@ -17,7 +17,7 @@ from annex_core.planner.plan import plan
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NOBODY_SPEAKS
 from tests.unit.world import ALICE, DOMAIN, ROUTE, annex, group, living, snapshot
 
-HALF_AN_HOUR = Runtime(timedelta(minutes=30), timedelta(minutes=5), 50, "finished jobs of this program")
+HALF_AN_HOUR = Runtime(timedelta(minutes=30), timedelta(seconds=10), 50, "finished jobs of this program")
 AD = """\
 TargetAnnexName = "blue"
 AnnexProject = "physics"

@@ -15,6 +15,7 @@ from annex_core.planner.estimate import estimate
 from annex_core.planner.lineup import lineup
 from annex_core.planner.matching import Matcher
 from annex_core.planner.prospect import prospect
+from annex_core.planner.runtimes import PRIOR
 from tests.unit.world import (
     ALICE,
     DOMAIN,
@@ -139,7 +140,7 @@ class TestWhenItEnds:
         sure = estimated(snapshot(), [group(idle=16, expected=HALF_AN_HOUR)]).seconds
         few = replace(HALF_AN_HOUR, jobs=5, spread=timedelta(minutes=30))
         doubtful = estimated(snapshot(), [group(idle=16, expected=few)]).seconds
-        guess = estimated(snapshot(), [group(idle=16)])
+        guess = estimated(snapshot(), [group(idle=16, expected=PRIOR)])
         widths = [(each.high - each.low) / each.middle for each in (sure, doubtful, guess.seconds)]
         assert widths == sorted(widths)
         assert guess.guessed

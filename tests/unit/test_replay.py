@@ -86,7 +86,7 @@ def test_the_same_seed_is_the_same_luck() -> None:
 
 
 def test_what_is_interrupted_runs_again_and_is_counted_as_lost() -> None:
-    rough = replace(CALM, interruptions=2.0)
+    rough = replace(CALM, interruptions=0.3)
     found = played(at_once(20, seconds=3000), cloud=rough)
     assert found.unserved == 0
     assert found.lost > 0
