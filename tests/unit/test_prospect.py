@@ -138,7 +138,7 @@ class TestWhenItEnds:
 
     def test_the_less_is_known_the_wider_it_is(self):
         sure = estimated(snapshot(), [group(idle=16, expected=HALF_AN_HOUR)]).seconds
-        few = replace(HALF_AN_HOUR, jobs=5, spread=timedelta(minutes=30))
+        few = replace(HALF_AN_HOUR, jobs=5, spread=timedelta(minutes=20))
         doubtful = estimated(snapshot(), [group(idle=16, expected=few)]).seconds
         guess = estimated(snapshot(), [group(idle=16, expected=PRIOR)])
         widths = [(each.high - each.low) / each.middle for each in (sure, doubtful, guess.seconds)]
