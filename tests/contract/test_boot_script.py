@@ -420,7 +420,7 @@ class TestNotices:
     ) -> None:
         instance.metadata.items[self.ACTION] = '{"action" : "stop", "time" : "2026-11-21T08:30:00Z"}'
         instance.program("condor_config_val", f"sleep 1; echo /usr/share/condor/config.d, {instance.config}")
-        instance.boot("sleep 7; cat config.d/62*")
+        instance.boot("until cat config.d/62*; do sleep 0.2; done; exec sleep 1000")
         instance.wait_for(lambda: 'AnnexInterruption = "stop"\nAnnexInterruptionAt = 1795249800' in instance.console())
 
     @pytest.mark.parametrize("said", ["terminate", '{"action": "terminate", "time": "soon"}', "{}"])
