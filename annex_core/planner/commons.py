@@ -65,6 +65,12 @@ class Commons:
         self.limits = snapshot.pool_limits
         self._taken: dict[Subject, Outlay] = {}
         self._held: dict[Subject, Outlay] = {}
+        self._known: dict[str, list[KnownInstance]] = {}
+        self._launches: dict[str, list[Launch]] = {}
+        for known in snapshot.known:
+            self._known.setdefault(known.annex, []).append(known)
+        for launch in snapshot.launches:
+            self._launches.setdefault(launch.annex, []).append(launch)
         self._of: dict[str, Outlay] = {}
         self._fleets = {
             place: sum(fleet.may_launch for fleet in view.fleets) for place, view in snapshot.regions.items()
@@ -103,8 +109,7 @@ class Commons:
         Args:
             coming: Launches that may bring more, and how many; None: those of the snapshot.
         """
-        launches = [each for each in self._snapshot.launches if each.annex == annex.id]
-        known = [each for each in self._snapshot.known if each.annex == annex.id]
+        known, launches = self._known.get(annex.id, []), self._launches.get(annex.id, [])
         return self._outlay(annex, known, outstanding(launches, known) if coming is None else coming, launches)
 
     def ask(self, annex: Annex, asked: Iterable[LaunchFleet]) -> None:
