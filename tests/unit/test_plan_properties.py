@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from annex_core.model.annex import LaunchState
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
+from annex_core.planner import caps
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
 from tests.unit.strategies import capped_routes
-from tests.unit.world import ALICE, NOW, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
+from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
 
 groups = st.lists(
     st.builds(
@@ -150,3 +152,39 @@ def test_no_two_fleets_of_a_step_are_of_the_same_types(of):
 @given(worlds)
 def test_the_same_snapshot_gives_the_same_plan(of):
     assert plan(of) == plan(of)
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds, st.sampled_from([Decimal(2), Decimal(10), Decimal("0.25")]))
+def test_all_prices_and_all_limits_in_dollars_scaled_together_change_no_plan(of, factor):
+    route = of.routes["spot"]
+    scaled = replace(
+        route,
+        max_hourly_cost=None if route.max_hourly_cost is None else route.max_hourly_cost * factor,
+        budget=None if route.budget is None else route.budget * factor,
+    )
+    dearer = {
+        name: replace(kind, on_demand=None if kind.on_demand is None else kind.on_demand * factor)
+        for name, kind in TYPES.items()
+    }
+    asked = [replace(each, hourly_ceiling=each.hourly_ceiling * factor) for each in of.launches]
+    known = [replace(each, hourly_ceiling=each.hourly_ceiling * factor) for each in of.known]
+    before = [(each.types, each.target) for each in fleets(of)]
+    with (
+        patch.object(caps, "ADDRESS_HOUR", caps.ADDRESS_HOUR * factor),
+        patch.object(caps, "VOLUME_GIB_HOUR", caps.VOLUME_GIB_HOUR * factor),
+    ):
+        other = replace(of, routes={"spot": scaled}, types={REGION: dearer}, launches=tuple(asked), known=tuple(known))
+        after = [(each.types, each.target) for each in fleets(other)]
+    assert after == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds)
+def test_nothing_is_asked_for_at_more_than_its_ceiling(of):
+    """AWS is told to stop at the on-demand price, and what is reserved for a machine is no less than that."""
+    for asked in fleets(of):
+        for name in asked.types:
+            assert asked.ceilings[name] == TYPES[name].on_demand
+            if asked.hourly_ceiling is not None:
+                assert asked.hourly_ceiling >= TYPES[name].on_demand
