@@ -43,10 +43,11 @@ def restart_daemon(on: Stage, *, interval_s: int, config: str = "") -> list[dict
     before = calls_so_far(on)
     on.pool.ap.run(["condor_on", "-daemon", "annexd"])
     on.pool.wait_for(lambda: not on.pool.ap.run(listens, check=False).returncode, "condor_annexd")
-    return on.pool.wait_for(lambda: _all_of_a_start(on.cloud.calls(before)), "its first look")
+    quiet_s = min(_QUIET_S, interval_s / 2)
+    return on.pool.wait_for(lambda: _all_of_a_start(on.cloud.calls(before), quiet_s), "its first look")
 
 
-def _all_of_a_start(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _all_of_a_start(calls: list[dict[str, Any]], quiet_s: float) -> list[dict[str, Any]]:
     """
     The calls, once a look around and a route's first look were made and nothing more comes of them; none before that.
 
@@ -55,7 +56,7 @@ def _all_of_a_start(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     if not {"GetCallerIdentity", "DescribeSpotFleetRequests"} <= {call["action"] for call in calls}:
         return []
-    return calls if time.time() - max(call["at"] for call in calls) > _QUIET_S else []
+    return calls if time.time() - max(call["at"] for call in calls) > quiet_s else []
 
 
 def submit(on: Stage, user: str, annex: str, jobs: int, *, commands: str = "") -> int:
