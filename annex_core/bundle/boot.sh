@@ -138,8 +138,9 @@ keep_lease() {
         nap "$pause"
     done
     log 'the lease has ended'
+    sleep 60 & # before the word that makes leave() end it: a child that has only been forked may miss that
     kill -TERM "$$"
-    nap 60
+    wait "$!"
     log 'still here a minute later'
     halt_machine
     kill -KILL "$$"

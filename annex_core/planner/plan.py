@@ -265,12 +265,10 @@ def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Sn
     home = homes(annex, held.instances, snapshot)
     late: dict[Place, list[str]] = {}
     for known in held.instances:
-        view = snapshot.regions.get(home[known.id], RegionView())
-        listed = any(
-            instance.id == known.id for instance in view.instances
-        )  # just ended, it counts as held for a while
-        if known.joined is None and listed and snapshot.at - known.launched > within:
-            late.setdefault(home[known.id], []).append(known.id)
+        if known.joined is None and snapshot.at - known.launched > within:
+            view = snapshot.regions.get(home[known.id], RegionView())
+            if any(instance.id == known.id for instance in view.instances):  # just ended, it is held for a while still
+                late.setdefault(home[known.id], []).append(known.id)
     return [Terminate(place, tuple(ids), why=f"not joined within {within}") for place, ids in late.items()]
 
 

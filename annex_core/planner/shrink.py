@@ -114,6 +114,8 @@ class _Ground:
         """Open requests that are over a limit, the newest first; none while a machine may be of any of them."""
         found = []
         for annex in self._living:
+            if not self._binding[annex.id]:
+                continue
             guessed = {
                 it
                 for it in places_of(annex, self._snapshot)
@@ -135,6 +137,8 @@ class _Ground:
         """By annex, the machines that are told to take no more job."""
         candidates: list[tuple[tuple[object, ...], Annex, KnownInstance, Outlay]] = []
         for annex in self._living:
+            if not self._strained(annex):
+                continue
             for each in self._snapshot.known:
                 if each.annex == annex.id and each.gone is None:
                     some = self._of((), [each], annex)
@@ -180,6 +184,11 @@ class _Ground:
     def _without(self, annex: Annex, some: Outlay) -> None:
         for each in self._binding[annex.id]:
             self._taken[each] -= some
+
+    def _strained(self, annex: Annex) -> bool:
+        """Whether a limit of its is passed at all; to look at each machine takes time."""
+        return any(_helps(self._limits[each][0], self._taken[each], self._taken[each])
+                   for each in self._binding[annex.id])  # fmt: skip
 
     def _over(self, annex: Annex, some: Outlay) -> str | None:
         """Whose limit is passed that would be passed by less without *some*."""
