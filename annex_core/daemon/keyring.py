@@ -16,6 +16,8 @@ from annex_core.model.wording import clause
 
 _ASKED_AGAIN = timedelta(seconds=10)
 """A user whose jobs come in hundreds of clusters isn't asked by each of their hooks."""
+_TRIED_AGAIN = timedelta(seconds=2)
+"""But whoever reads that the files could not be read mends them and submits again; whoever said so is heard first."""
 _KEPT_FOR = timedelta(hours=1)
 """After nothing of a user's needs them any more."""
 
@@ -72,7 +74,8 @@ class KeyRing:
     def miss(self, owner: str, why: str, now: datetime) -> None:
         """They could not be read; those that were handed over before stay in use."""
         with self._lock:
-            self._rings[owner] = replace(self._rings.get(owner, _Ring(now)), missing=clause(why))
+            asked = now - _ASKED_AGAIN + _TRIED_AGAIN
+            self._rings[owner] = replace(self._rings.get(owner, _Ring(now)), missing=clause(why), asked=asked)
 
     def answered(self, owner: str, doubt: str | None) -> None:
         """AWS has answered by an owner's keys; *doubt*: it did not take them."""

@@ -95,7 +95,9 @@ def test_a_region_that_does_not_answer_loses_no_machine_and_gets_no_request_and_
     since = annexes.calls_so_far()
     annexes.control.fail(action="DescribeInstances", error="InternalError", status=500, times=None)
     waiting = annexes.submit("silent", jobs=10, seconds=1000)
-    annexes.wait_said(waiting, "AWS does not answer in us-east-2: DescribeInstances: InternalError")
+    annexes.wait_said(
+        waiting, f"AWS does not answer in us-east-2 at {annexes.control.url}: DescribeInstances: InternalError"
+    )
     annexes.control.heal()
     assert not annexes.calls("RequestSpotFleet", since)
     annexes.wait_running(waiting, 10)
@@ -108,6 +110,6 @@ def test_a_region_that_hangs_is_told_to_the_user_meanwhile_and_serves_the_job_on
 ) -> None:
     annexes.control.fail(action="DescribeInstances", delay_s=60, times=None)
     cluster = annexes.submit("hung-region")
-    annexes.wait_said(cluster, "AWS does not answer in us-east-2: no answer yet")
+    annexes.wait_said(cluster, f"AWS does not answer in us-east-2 at {annexes.control.url}: no answer yet")
     annexes.control.heal()
     pool.wait_for_job(cluster)

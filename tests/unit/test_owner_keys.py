@@ -51,6 +51,11 @@ class TestTheRing:
             True, False, False, True, False,
         ]  # fmt: skip
 
+    def test_whoever_has_mended_the_files_need_not_wait_to_be_asked(self, ring):
+        assert ring.ask("alice", NOW)
+        ring.miss("alice", "/home/alice/k: No such file or directory", NOW)
+        assert [ring.ask("alice", NOW + timedelta(seconds=s)) for s in (1, 2)] == [False, True]
+
     def test_who_has_handed_over_good_ones_is_asked_no_more(self, ring):
         assert ring.hand("alice", GOOD, NOW)
         ring.answered("alice", None)
