@@ -6,6 +6,7 @@ condor_annex status, and AWS's own API for tags.
 """
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,8 +85,11 @@ def watch(scene: Scene, console: Console, say: Say) -> bool:
     ends = time.monotonic() + PATIENCE_S
     with scene.shown_on(console) as show:
         while time.monotonic() < ends:
-            for event in scene.look():
-                say(event)
+            try:
+                for event in scene.look():
+                    say(event)
+            except subprocess.CalledProcessError as error:  # on a busy machine HTCondor's own time out now and then
+                say(f"{error.cmd[0]} got no answer, and is asked again")
             show()
             if scene.is_over:
                 return True

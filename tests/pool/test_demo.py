@@ -40,7 +40,7 @@ def test_the_demo_interrupted_says_so_and_leaves_nothing() -> None:
         finally:
             demo.kill()  # of one that hangs nothing would end the next line
         rest = demo.stdout.read()
-    assert demo.returncode == 130
+    assert demo.returncode == 130, rest
     assert "Traceback" not in rest
     assert "nothing of it is left running or mounted here" in rest
 
