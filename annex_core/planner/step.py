@@ -132,16 +132,17 @@ class Step:
         kinds, said = self._sized(needs), self.reasons
         for _ in range(_PASSES):
             before = self._left
-            self.reasons = [*said, *self._serve(needs, kinds)]
-            if before == self._left or not self._open:
+            waiting, reasons = self._serve(needs, kinds)
+            self.reasons = [*said, *reasons]
+            if before == self._left or not self._open or (waiting and self._room <= 0):
                 return
             needs = self.needs()
             if not needs:
                 self.reasons = said
                 return
 
-    def _serve(self, needs: Sequence[Need], kinds: Shelf) -> list[str | None]:
-        """Returns why jobs wait all the same."""
+    def _serve(self, needs: Sequence[Need], kinds: Shelf) -> tuple[Sequence[Found], list[str | None]]:
+        """Returns what no machine could be asked for, and why jobs wait all the same."""
         waiting, reasons = self._servable(needs, kinds)
         while waiting and self._open:
             before = self._left, len(self._without)
@@ -152,7 +153,12 @@ class Step:
             reasons += self._capped
             if not self._open:
                 reasons.append(self.rest)
-        return reasons
+        return waiting, reasons
+
+    @property
+    def _room(self) -> int:
+        """Machines that the cap on their number leaves room for, whatever they are."""
+        return self._limits.instances - len(self.held.instances) - self.held.coming
 
     @property
     def _open(self) -> bool:
@@ -174,7 +180,6 @@ class Step:
     def _sized(self, needs: Sequence[Need]) -> Shelf:
         """The types by what they cost these jobs: as many machines as the caps allow, for as long as they will live."""
         kinds, total = self._shelf(), asked_for(needs)
-        room = self._limits.instances - len(self.held.instances) - self.held.coming
         turns = depth(
             total,
             kinds,
@@ -182,7 +187,7 @@ class Step:
             held_vcpus=_vcpus(self.held, self.types) or 0,
         )
         lives = Lifetimes(overhead=(self._boot + self._idle_timeout(self._route)).total_seconds(), depth=turns)
-        return replace(weighed(kinds, total, max(room, 1)), lives=lives)
+        return replace(weighed(kinds, total, max(self._room, 1)), lives=lives)
 
     def _idle_timeout(self, route: Route) -> timedelta:
         wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
