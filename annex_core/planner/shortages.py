@@ -222,7 +222,7 @@ def _being_tried(place: Place, market: Market, snapshot: Snapshot) -> set[Pool]:
     return {
         pool
         for launch in snapshot.launches
-        if launch.place.region == place
+        if launch.place == place
         and launch.market is market
         and launch.may_bring
         and brought.get(launch.token, 0) < launch.target
