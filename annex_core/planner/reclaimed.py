@@ -29,8 +29,7 @@ def reclaimed(route: Route, snapshot: Snapshot) -> Mapping[tuple[str, str], str]
         for id_, place in homes(annexes[name], [known for known in lately if known.annex == name], snapshot).items()
     }
     taken = {(known.type, known.zone) for known in lately if home.get(known.id) == route.place}
-    by_subnet = snapshot.zones.get(route.place, {})
-    zones = {by_subnet[subnet] for subnet in route.subnets if subnet in by_subnet}
+    zones = route.zones(snapshot.zones.get(route.place, {}))
     return {
         (name, zone): "AWS has just taken machines back there"
         for name, zone in taken
