@@ -47,6 +47,8 @@ _ADVERTISED_AGAIN = timedelta(minutes=5)
 """Execution points advertise each minute (UPDATE_INTERVAL in bundle/annex.config): so long after it was away, the annex
 collector has heard of all that there are."""
 _VOLUME_GIB = Route.volume_gib
+_PLANNED = "planned"
+"""In place of a client token: a machine whose launch is not known has none, and is not of these."""
 
 
 def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
@@ -138,10 +140,8 @@ def _unplanned(sentence: str, groups: Sequence[JobGroup], why: str) -> Outlook:
 
 
 def _with_launches(actions: Sequence[Action], snapshot: Snapshot) -> Snapshot:
-    """What one annex asks for, the next one sees: where AWS has just had none, one of them tries."""
-    if not snapshot.setbacks:
-        return snapshot
-    asked = [each.as_launch("", snapshot.at) for each in actions if isinstance(each, LaunchFleet)]
+    """What one annex asks for, the next one sees: of what AWS had none, or nothing came, one of them tries."""
+    asked = [each.as_launch(_PLANNED, snapshot.at) for each in actions if isinstance(each, LaunchFleet)]
     return replace(snapshot, launches=(*snapshot.launches, *asked)) if asked else snapshot
 
 
