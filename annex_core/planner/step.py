@@ -328,23 +328,17 @@ class Step:
         self._left -= target
 
     def _allowance(self, types: tuple[str, ...], wanted: int, route: Route) -> Allowance:
-        annex, now = self._annex, self._snapshot.at
+        annex, now, limits = self._annex, self._snapshot.at, self._limits
         largest = max((self.types[name] for name in types), key=lambda kind: (kind.vcpus, kind.name))
         price = _dearest(types, self.types, route)
         alone = allowance(
             wanted,
             largest,
             price,
-            self._limits,
+            limits,
             self.held,
-            committed(
-                annex,
-                [known for known in self._snapshot.known if known.annex == annex.id],
-                self.held.outstanding,
-                now,
-                launches=self._snapshot.launches,
-            ),
-            held_vcpus=_vcpus(self.held, self.types),
+            None if limits.budget is None else self._committed(),
+            held_vcpus=None if limits.vcpus is None else _vcpus(self.held, self.types),
             left=annex.lease_ends - now,
         )
         if not self._shares or not alone.instances:
@@ -352,6 +346,11 @@ class Step:
         own = self.commons.own(annex, self.held.outstanding)
         shared = room(alone.instances, largest, price, self._shares, own, now, annex.lease_ends)
         return shared if shared.reason else alone
+
+    def _committed(self) -> Decimal | None:
+        known = [known for known in self._snapshot.known if known.annex == self._annex.id]
+        launches = self._snapshot.launches
+        return committed(self._annex, known, self.held.outstanding, self._snapshot.at, launches=launches)
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
         names = tuple(name for name in types if not self._in_dollars or ceiling(self.types[name], route) is not None)
