@@ -1,6 +1,8 @@
 """The lease as tags: what the journal wants of it, compared with what AWS shows."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
+from datetime import datetime
+from typing import TypeAlias
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex
@@ -10,6 +12,8 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.supply import InstanceState
 from annex_core.planner.places import homes, places_of
 
+Tags: TypeAlias = tuple[tuple[str, str], ...]
+
 _GOING = {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
 
 
@@ -18,7 +22,8 @@ def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
     Bring the tags of an annex's fleets and machines to what its lease is now, whenever they came.
 
     Each ends with the lease or at its own outer bound, whichever comes first. Fleets come first: what they launch
-    meanwhile has the tags of their template, and is seen here at the next look around.
+    meanwhile has the tags of their template, and is seen here at the next look around. Like tags come together, in the
+    order of the first id that gets them.
     """
     shown = [place for place in places_of(annex, snapshot) if place in snapshot.regions]
     return [found for place in shown if (found := _in(place, annex, snapshot))]
@@ -28,13 +33,17 @@ def _in(place: Place, annex: Annex, snapshot: Snapshot) -> Retag | None:
     view = snapshot.regions[place]
     shown = [(fleet.id, fleet.tags) for fleet in view.fleets if fleet.live]
     shown += [(each.id, each.tags) for each in view.instances if each.state not in _GOING]
-    changes = _by_tags(
-        (id_, _wanted(annex, carried))
-        for id_, carried in shown
-        if tags.key_of(carried) == annex.key
-        and carried.get(tags.ACCESS_POINT) == snapshot.access_point
-        and not _carried(annex, carried)
-    )
+    by_bound: dict[str | None, Tags] = {}
+    found: dict[Tags, list[str]] = {}
+    for id_, carried in shown:
+        if tags.key_of(carried) != annex.key or carried.get(tags.ACCESS_POINT) != snapshot.access_point:
+            continue
+        bound = carried.get(tags.ENDS_AT_LATEST)
+        if bound not in by_bound:
+            by_bound[bound] = _wanted(annex, tags.moment(carried, tags.ENDS_AT_LATEST))
+        if any(carried.get(key) != value for key, value in by_bound[bound]):
+            found.setdefault(by_bound[bound], []).append(id_)
+    changes = tuple((some, tuple(ids)) for some, ids in found.items())
     return Retag(annex, place, changes) if changes else None
 
 
@@ -47,24 +56,13 @@ def tagged(annex: Annex, tag: tuple[str, str], ids: Collection[str], snapshot: S
     ]
 
 
-def _wanted(annex: Annex, carried: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    bound = tags.moment(carried, tags.ENDS_AT_LATEST)
+def _wanted(annex: Annex, bound: datetime | None) -> Tags:
+    """
+    Args:
+        bound: Its own outer one.
+    """
     ends = min(annex.lease_ends, bound) if bound else annex.lease_ends
     wanted = [(tags.LEASE_ENDS, tags.stamp(ends))]
     if annex.ending_since:
         wanted.append((tags.DRAINING, tags.stamp(annex.ending_since)))
     return tuple(wanted)
-
-
-def _carried(annex: Annex, carried: Mapping[str, str]) -> bool:
-    return all(carried.get(key) == value for key, value in _wanted(annex, carried))
-
-
-def _by_tags(
-    wanted: Iterable[tuple[str, tuple[tuple[str, str], ...]]],
-) -> tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]:
-    """Like tags together, in the order of the first id that gets them."""
-    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for id_, some in wanted:
-        found.setdefault(some, []).append(id_)
-    return tuple((some, tuple(ids)) for some, ids in found.items())
