@@ -54,13 +54,16 @@ def unseen(annex: Annex, snapshot: Snapshot) -> Place | None:
 
 def homes(annex: Annex, known: Iterable[KnownInstance], snapshot: Snapshot) -> dict[str, Place]:
     """Where each of an annex's machines is, by its id: where AWS shows it, or its launch was made, or the annex is."""
+    some = list(known)
+    if not some:
+        return {}
     places = {launch.token: launch.place for launch in snapshot.launches if launch.annex == annex.id}
     shown = {
         each.id: place
         for place in places_of(annex, snapshot)
         for each in snapshot.regions.get(place, RegionView()).instances
     }
-    return {each.id: shown.get(each.id) or places.get(each.token or "") or annex.place for each in known}
+    return {each.id: shown.get(each.id) or places.get(each.token or "") or annex.place for each in some}
 
 
 def types_of(annex: Annex, snapshot: Snapshot, *, first: Place | None = None) -> Mapping[str, InstanceType]:

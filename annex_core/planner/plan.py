@@ -30,7 +30,7 @@ from annex_core.planner.fallback import patience
 from annex_core.planner.growth import frozen_by, grow, machines, new_annex
 from annex_core.planner.holdings import Holding, anything_left, holding
 from annex_core.planner.learned import as_learned
-from annex_core.planner.leases import Leased, due
+from annex_core.planner.leases import Due, Leased, due
 from annex_core.planner.matching import Matcher
 from annex_core.planner.places import homes, places_of, types_of, unseen
 from annex_core.planner.rebalancing import rebalanced
@@ -59,9 +59,10 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
         snapshot: With *known* and the annexes' limits brought up to date (holdings.with_memory, caps.tightened).
         matcher: What was matched before. What it had no time for goes on where it stopped.
     """
-    actions = [*_ended(snapshot), *dropped_freezes(snapshot)]
+    leases = {place: _due(place, snapshot) for place in sorted(snapshot.regions)}
+    actions = [*_ended(leases), *dropped_freezes(snapshot)]
     outlooks: dict[AnnexKey, Outlook] = {}
-    troubles = _troubles(snapshot)
+    troubles = _troubles(snapshot, leases)
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     matcher.begin(askers=len(demand))
@@ -169,26 +170,25 @@ def _route(key: AnnexKey, annex: Annex | None, groups: Sequence[JobGroup], snaps
     return f"route {name} is not in the configuration any more; ask the pool's administrator"
 
 
-def _ended(snapshot: Snapshot) -> list[Action]:
+def _ended(leases: Mapping[Place, tuple[Due, Due]]) -> list[Action]:
     """Cancel and terminate what is due in each place, whoever asked for it and whatever the journal says."""
     actions: list[Action] = []
-    for place, view in sorted(snapshot.regions.items()):
-        fleets, instances = _leased(view, snapshot.access_point)
-        if over := due(fleets, snapshot.aws_now(place)).ids:
-            actions.append(CancelFleets(place, over, terminate=True, why="the lease has ended"))
-        if over := due(instances, snapshot.aws_now(place)).ids:
-            actions.append(Terminate(place, over, why="the lease has ended"))
+    for place, (fleets, instances) in leases.items():
+        if fleets.ids:
+            actions.append(CancelFleets(place, fleets.ids, terminate=True, why="the lease has ended"))
+        if instances.ids:
+            actions.append(Terminate(place, instances.ids, why="the lease has ended"))
     return actions
 
 
-def _leased(view: RegionView, access_point: str) -> tuple[list[Leased], list[Leased]]:
-    """Fleets and instances of this access point's."""
-    fleets = [Leased(each.id, each.state, each.created, each.tags) for each in view.fleets]
-    instances = [Leased(each.id, each.state, each.launched, each.tags) for each in view.instances]
-    mine = tags.ACCESS_POINT
+def _due(place: Place, snapshot: Snapshot) -> tuple[Due, Due]:
+    """Of the fleets and of the instances of this access point's."""
+    view, now, mine = snapshot.regions[place], snapshot.aws_now(place), snapshot.access_point
+    fleets = [each for each in view.fleets if each.tags.get(tags.ACCESS_POINT) == mine]
+    instances = [each for each in view.instances if each.tags.get(tags.ACCESS_POINT) == mine]
     return (
-        [each for each in fleets if each.tags.get(mine) == access_point],
-        [each for each in instances if each.tags.get(mine) == access_point],
+        due((Leased(each.id, each.state, each.created, each.tags) for each in fleets), now),
+        due((Leased(each.id, each.state, each.launched, each.tags) for each in instances), now),
     )
 
 
@@ -262,17 +262,16 @@ def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Sn
         return []
     if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
         return []
-    home = homes(annex, held.instances, snapshot)
+    overdue = [each for each in held.instances if each.joined is None and snapshot.at - each.launched > within]
     late: dict[Place, list[str]] = {}
-    for known in held.instances:
-        if known.joined is None and snapshot.at - known.launched > within:
-            view = snapshot.regions.get(home[known.id], RegionView())
-            if any(instance.id == known.id for instance in view.instances):  # just ended, it is held for a while still
-                late.setdefault(home[known.id], []).append(known.id)
+    for id_, place in homes(annex, overdue, snapshot).items():
+        view = snapshot.regions.get(place, RegionView())
+        if any(instance.id == id_ for instance in view.instances):  # just ended, it is held for a while still
+            late.setdefault(place, []).append(id_)
     return [Terminate(place, tuple(ids), why=f"not joined within {within}") for place, ids in late.items()]
 
 
-def _troubles(snapshot: Snapshot) -> list[str]:
+def _troubles(snapshot: Snapshot, leases: Mapping[Place, tuple[Due, Due]]) -> list[str]:
     """What nobody asked for, in sentences for the log and for administrators."""
     # A slot of an annex that is over says what it is: its ad outlives its machine by minutes.
     found = [
@@ -286,8 +285,7 @@ def _troubles(snapshot: Snapshot) -> list[str]:
         for known in (snapshot.known if snapshot.slots is not None else ())
         if known.joined and known.gone is None and known.id not in names
     ]
-    for place, view in sorted(snapshot.regions.items()):
-        fleets, instances = _leased(view, snapshot.access_point)
-        unreadable = due([*fleets, *instances], snapshot.at).unreadable
+    for place, (fleets, instances) in leases.items():
+        unreadable = (*fleets.unreadable, *instances.unreadable)
         found += [f"{each} in {place} carries no readable lease; it ends 24 hours after launch" for each in unreadable]
     return found
