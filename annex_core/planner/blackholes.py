@@ -17,14 +17,11 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.planner.experience import Experience, Failure, Fate, Lot, in_a_row
 from annex_core.planner.holdings import Holding
 from annex_core.planner.retagging import tagged
-from annex_core.planner.shortages import Shortages
+from annex_core.planner.shortages import Pool, Shortages
 
 A_FEW = 3
 """So many failures in a row are no accident."""
 _FIRST, _LONGEST = timedelta(minutes=30), timedelta(hours=8)
-
-Pool = tuple[str, str]
-"""An instance type in a zone."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,8 @@ class BlackHoles:
 
     def of_annex(self, annex: Annex, route: Route, seen: Holes) -> list[Failure]:
         """Its own failures in a row that are not their type's or their zone's."""
-        lots = self._experience.of_annex(annex, route.idle_timeout)
-        return in_a_row(lot for lot in lots if lot[0].id not in seen.explained)
+        lots, explained = self._experience.of_annex(annex, route.idle_timeout), seen.explained
+        return in_a_row(lot for lot in lots if lot[0].id not in explained)
 
     def closed(self, annex: Annex, route: Route, held: Holding, snapshot: Snapshot) -> str | None:
         """Why an annex may ask for nothing at all now: its own machines have failed, or all of the route's."""

@@ -132,11 +132,14 @@ def grow(
 
 def _too_late(annex: Annex, groups: Iterable[JobGroup], snapshot: Snapshot) -> dict[int, str]:
     """Groups, by identity, that no machine of the annex would start, for by what they say they outlast its lease."""
+    told = [(id(group), group.wishes.takes) for group in groups if group.wishes.takes is not None]
+    if not told:
+        return {}
     left = annex.lease_ends - snapshot.aws_now(annex.place) - boot(snapshot) - _NO_START
     return {
-        id(group): f"they may take {group.wishes.takes}, as they say, and the annex's lease ends before that"
-        for group in groups
-        if group.wishes.takes is not None and group.wishes.takes >= left
+        group: f"they may take {takes}, as they say, and the annex's lease ends before that"
+        for group, takes in told
+        if takes >= left
     }
 
 

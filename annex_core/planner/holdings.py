@@ -253,8 +253,10 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
     mine = [known for known in snapshot.known if known.annex == annex.id]
     alive = tuple(known for known in mine if known.gone is None)
     joined = _joined(snapshot.slots or (), key, snapshot.domain)
-    coming = outstanding([each for each in snapshot.launches if each.annex == annex.id], mine)
-    here = {known.id for known in alive if not known.leaving and not _at_its_bound(known, annex, snapshot)}
+    launches = [each for each in snapshot.launches if each.annex == annex.id]
+    coming = outstanding(launches, mine)
+    over = {each.token for each in launches if _at_its_bound(each, annex, snapshot.at)}
+    here = {known.id for known in alive if not known.leaving and known.token not in over}
     all_ = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain)]
     slots = [slot for slot in all_ if slot.instance in here]
     leaving = {known.id for known in alive if known.leaving}
@@ -273,10 +275,10 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
     return Holding(alive, joined, coming, tuple(rooms))
 
 
-def _at_its_bound(known: KnownInstance, annex: Annex, snapshot: Snapshot) -> bool:
-    """It starts no more job, for its fleet ends; the annex goes on, so that jobs need another machine."""
-    bound = next((each.ends_at_latest for each in snapshot.launches if each.token == known.token), None)
-    return bound is not None and bound < annex.lease_ends and bound - snapshot.at < _LAST_JOB
+def _at_its_bound(launch: Launch, annex: Annex, now: datetime) -> bool:
+    """Its machines start no more job, for it ends; the annex goes on, so that jobs need other ones."""
+    bound = launch.ends_at_latest
+    return bound is not None and bound < annex.lease_ends and bound - now < _LAST_JOB
 
 
 def _without_job(slots: Iterable[Slot], running: int) -> Sequence[Slot]:
