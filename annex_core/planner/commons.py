@@ -109,8 +109,15 @@ class Commons:
         Args:
             coming: Launches that may bring more, and how many; None: those of the snapshot.
         """
-        known, launches = self._known.get(annex.id, []), self._launches.get(annex.id, [])
-        return self._outlay(annex, known, outstanding(launches, known) if coming is None else coming, launches)
+        return self.taken_by(annex, self.known(annex), self.outstanding(annex) if coming is None else coming)
+
+    def known(self, annex: Annex) -> Sequence[KnownInstance]:
+        """Its machines, gone ones included."""
+        return self._known.get(annex.id, [])
+
+    def outstanding(self, annex: Annex) -> tuple[tuple[Launch, int], ...]:
+        """Its launches of the snapshot that may bring more machines, and how many."""
+        return outstanding(self._launches.get(annex.id, []), self.known(annex))
 
     def ask(self, annex: Annex, asked: Iterable[LaunchFleet]) -> None:
         """Count what the plan gives to an annex."""
@@ -119,7 +126,7 @@ class Commons:
             self._fleets[each.route.place] = self._fleets.get(each.route.place, 0) + 1
         if self.limits.said:
             coming = [(each.as_launch("", self._snapshot.at), each.target) for each in asked]
-            self._add(annex, self._outlay(annex, (), coming, ()))
+            self._add(annex, self.taken_by(annex, (), coming))
 
     def fleets_left(self, place: Place) -> int:
         """How many more fleet requests AWS's quota lets be made there."""
@@ -132,15 +139,10 @@ class Commons:
         own = self.own(longer)
         return next((why for share in self.shares(longer) if (why := _passed(share, own))), None)
 
-    def _outlay(
-        self,
-        annex: Annex,
-        known: Iterable[KnownInstance],
-        coming: Iterable[tuple[Launch, int]],
-        launches: Iterable[Launch],
-    ) -> Outlay:
+    def taken_by(self, annex: Annex, known: Iterable[KnownInstance], coming: Iterable[tuple[Launch, int]]) -> Outlay:
+        """What machines of an annex take, and those that its launches may bring."""
         snapshot, coming = self._snapshot, tuple(coming)
-        types = dict(types_of(annex, snapshot))
+        types = types_of(annex, snapshot)
         for launch, _ in coming:  # the first one by a fallback goes where the annex has nothing yet
             if launch.place != annex.place:
                 types = {**snapshot.types.get(launch.place, {}), **types}
@@ -149,7 +151,7 @@ class Commons:
             known,
             coming,
             snapshot.at,
-            launches=launches,
+            launches=self._launches.get(annex.id, []),
             types=types,
             route=snapshot.routes.get(annex.route),
         )
@@ -179,7 +181,7 @@ class Commons:
             coming = [(each, count) for each in launches if each.annex == annex.id
                       and (count := may_come.get(each.fleet or "", 0))]  # fmt: skip
             if known or coming:
-                self._add(annex, self._outlay(annex, known, coming, ()))
+                self._add(annex, self.taken_by(annex, known, coming))
 
 
 def under_way(snapshot: Snapshot) -> list[LaunchFleet]:

@@ -5,7 +5,7 @@ machines are drained, the emptiest and the dearest first. No job is ended for it
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -21,10 +21,10 @@ from annex_core.model.supply import Slot
 from annex_core.model.wording import counted
 from annex_core.planner.caps import caps
 from annex_core.planner.commons import Commons, of_annex
-from annex_core.planner.holdings import Holding, outstanding, whole_machine
+from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.matching import Matcher
-from annex_core.planner.outlay import Outlay, outlay
-from annex_core.planner.places import homes, places_of, types_of, unseen
+from annex_core.planner.outlay import Outlay
+from annex_core.planner.places import homes, places_of, unseen
 from annex_core.planner.retagging import tagged
 from annex_core.planner.rooms import place
 
@@ -105,9 +105,9 @@ class _Ground:
             return None
         its = caps(overridden(route, annex.overrides), annex.limits)
         limit = Limit(its.instances, its.vcpus, its.hourly, its.budget)
-        held = sum(each.annex == annex.id and each.gone is None for each in self._snapshot.known)
-        asked = sum(each.target for each in self._snapshot.launches if each.annex == annex.id and each.may_bring)
-        few = held + asked <= its.instances
+        held = sum(each.gone is None for each in self._commons.known(annex))
+        coming = sum(count for _, count in self._commons.outstanding(annex))
+        few = held + coming <= its.instances
         return None if few and its.vcpus is None and not limit.in_dollars else limit
 
     def given_up(self) -> list[CloseLaunch]:
@@ -122,7 +122,9 @@ class _Ground:
                 for each in self._snapshot.regions[it].instances
                 if tags.key_of(each.tags) == annex.key and each.fleet is None and not each.client_token
             }
-            for launch, count in sorted(self._open(annex), key=lambda each: each[0].intended, reverse=True):
+            for launch, count in sorted(
+                self._commons.outstanding(annex), key=lambda each: each[0].intended, reverse=True
+            ):
                 some = self._of([(launch, count)], (), annex)
                 surplus = launch.token in self._closing
                 sure = self._settled(launch) and launch.place not in guessed
@@ -139,8 +141,8 @@ class _Ground:
         for annex in self._living:
             if not self._strained(annex):
                 continue
-            for each in self._snapshot.known:
-                if each.annex == annex.id and each.gone is None:
+            for each in self._commons.known(annex):
+                if each.gone is None:
                     some = self._of((), [each], annex)
                     if each.leaving:
                         self._without(annex, some)
@@ -154,10 +156,6 @@ class _Ground:
                 self.why[annex] = whose
         return found
 
-    def _open(self, annex: Annex) -> Sequence[tuple[Launch, int]]:
-        launches = [each for each in self._snapshot.launches if each.annex == annex.id]
-        return outstanding(launches, [each for each in self._snapshot.known if each.annex == annex.id])
-
     def _settled(self, launch: Launch) -> bool:
         return launch.state is LaunchState.REQUESTED and self._snapshot.at - launch.intended >= _LISTED_SURELY
 
@@ -167,19 +165,8 @@ class _Ground:
 
     def _of(self, coming: Iterable[tuple[Launch, int]], machines: Iterable[KnownInstance], annex: Annex) -> Outlay:
         """What would be free without these, from now on."""
-        now, types = self._snapshot.at, types_of(annex, self._snapshot)
-        bounds = {each.token: each for each in self._snapshot.launches}
-        from_now = [KnownInstance(each.id, each.annex, each.token, each.type, max(now, each.launched),
-                                  each.hourly_ceiling) for each in machines]  # fmt: skip
-        return outlay(
-            annex,
-            from_now,
-            coming,
-            now,
-            launches=bounds.values(),
-            types=types,
-            route=self._snapshot.routes.get(annex.route),
-        )
+        from_now = [replace(each, launched=max(self._snapshot.at, each.launched)) for each in machines]
+        return self._commons.taken_by(annex, from_now, coming)
 
     def _without(self, annex: Annex, some: Outlay) -> None:
         for each in self._binding[annex.id]:
