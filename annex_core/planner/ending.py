@@ -10,13 +10,12 @@ from annex_core.model.place import Place
 from annex_core.model.plan import Action, CancelFleets, CloseLaunch, DropFreeze, Terminate
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import InstanceState
+from annex_core.planner.holdings import REQUESTS_LISTED
 from annex_core.planner.places import places_of
 from annex_core.planner.retagging import retags
 
 _FOLLOWED = timedelta(minutes=5)
 """Within this time machines have seen their tag and say that they drain; an image that doesn't follow it never says."""
-_LISTED_SURELY = timedelta(seconds=30)
-"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
 
 
 def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
@@ -78,7 +77,7 @@ def _closing(annex: Annex, snapshot: Snapshot) -> list[CloseLaunch]:
         if launch.annex == annex.id
         and launch.state is LaunchState.REQUESTED
         and launch.may_bring
-        and snapshot.at - launch.intended >= _LISTED_SURELY
+        and snapshot.at - launch.intended >= REQUESTS_LISTED
     ]
 
 

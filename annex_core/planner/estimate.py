@@ -7,15 +7,16 @@ from heapq import heappop, heappush
 from math import log, sqrt
 
 from annex_core.model.runtime import Runtime
+from annex_core.planner.caps import MINIMUM_BILLED
+from annex_core.planner.holdings import NO_START
 from annex_core.planner.lineup import Batch, Berth, Lineup
 
 _BOOT_SPREAD = 0.25
-_LAST_START_S = 120.0
-"""In a lease's last two minutes no job is started (START in bundle/annex.config)."""
+_LAST_START_S = NO_START.total_seconds()
 _BETWEEN_LEASES_S = 120.0
 _LEASES = 60
 """Leases that are looked ahead."""
-_MINIMUM_BILLED_S = 60.0
+_MINIMUM_BILLED_S = MINIMUM_BILLED.total_seconds()
 _EFFORT = 100_000
 """Blocks of jobs that are played in all."""
 _TRIES, _LEAST_TRIES = 40, 5

@@ -15,7 +15,7 @@ from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import queued_limits
 from annex_core.planner.commons import FLEETS_A_REGION, Commons, unreadable
 from annex_core.planner.fallback import Stage, announced, due, in_their_place, lasting, none_left, stages
-from annex_core.planner.holdings import Holding, anything_left
+from annex_core.planner.holdings import NO_START, Holding, anything_left
 from annex_core.planner.matching import Matcher
 from annex_core.planner.ordering import shortfalls
 from annex_core.planner.places import places_of, unseen
@@ -27,11 +27,9 @@ from annex_core.planner.warm import to_keep_ready
 from annex_core.planner.worth import boot
 
 _LAST_CALL = timedelta(minutes=10)
-_TOO_LATE = timedelta(minutes=3)
-"""In a lease's last two minutes no job is started (START in bundle/annex.config), and a machine takes one to come."""
+_TOO_LATE = NO_START + timedelta(minutes=1)
+"""A machine takes a minute to come."""
 
-_NO_START = timedelta(minutes=2)
-"""Before a lease's end no job is started (START in bundle/annex.config)."""
 _REASONS_TOLD = 3
 
 _TRY_AGAIN = timedelta(seconds=15)
@@ -135,7 +133,7 @@ def _too_late(annex: Annex, groups: Iterable[JobGroup], snapshot: Snapshot) -> d
     told = [(id(group), group.wishes.takes) for group in groups if group.wishes.takes is not None]
     if not told:
         return {}
-    left = annex.lease_ends - snapshot.aws_now(annex.place) - boot(snapshot) - _NO_START
+    left = annex.lease_ends - snapshot.aws_now(annex.place) - boot(snapshot) - NO_START
     return {
         group: f"they may take {takes}, as they say, and the annex's lease ends before that"
         for group, takes in told

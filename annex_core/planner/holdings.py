@@ -19,8 +19,14 @@ from annex_core.planner.virtual_slot import usable_cpus, usable_disk_kib, usable
 _ALIVE = {InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED}
 _USUALLY_FILLED = timedelta(seconds=30)
 _CLOCK_SKEW = timedelta(minutes=2)
-_LAST_JOB = timedelta(minutes=3)
-"""In a machine's last two minutes no job is started (START in bundle/annex.config)."""
+REQUESTS_LISTED = timedelta(seconds=30)
+"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
+ADVERTISED_AGAIN = timedelta(minutes=5)
+"""Execution points advertise each minute (UPDATE_INTERVAL in bundle/annex.config): so long after it was away, the annex
+collector has heard of all that there are."""
+NO_START = timedelta(minutes=2)
+"""Before a lease's or a machine's end no job is started (START in bundle/annex.config)."""
+_LAST_JOB = NO_START + timedelta(minutes=1)
 _LISTED_SURELY = timedelta(minutes=1)
 """EC2 may list what has just begun in one answer and not in the next."""
 

@@ -28,7 +28,7 @@ from annex_core.planner.commons import Commons, turns
 from annex_core.planner.ending import dropped_freezes, ended_by_hand
 from annex_core.planner.fallback import patience
 from annex_core.planner.growth import frozen_by, grow, machines, new_annex
-from annex_core.planner.holdings import Holding, anything_left, holding
+from annex_core.planner.holdings import ADVERTISED_AGAIN, REQUESTS_LISTED, Holding, anything_left, holding
 from annex_core.planner.learned import as_learned
 from annex_core.planner.leases import Due, Leased, due
 from annex_core.planner.matching import Matcher
@@ -41,11 +41,6 @@ from annex_core.planner.warm import WARM, to_keep_ready, warm_until
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
-_LISTED_SURELY = timedelta(seconds=30)
-"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
-_ADVERTISED_AGAIN = timedelta(minutes=5)
-"""Execution points advertise each minute (UPDATE_INTERVAL in bundle/annex.config): so long after it was away, the annex
-collector has heard of all that there are."""
 _VOLUME_GIB = Route.volume_gib
 _PLANNED = "planned"
 """In place of a client token: a machine whose launch is not known has none, and is not of these."""
@@ -223,17 +218,17 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
             continue
         age = snapshot.at - launch.intended
         within = patience(launch, annex, route, snapshot) if route else Route.fulfil_within
-        if launch.closed is None and launch.fleet in cancelled and age >= _LISTED_SURELY:
+        if launch.closed is None and launch.fleet in cancelled and age >= REQUESTS_LISTED:
             actions.append(CloseLaunch(launch, "AWS lists it as cancelled"))
         elif launch.closed is None and age >= within:
             # A filled one too: until AWS's tag comes, its machine may be another fleet's, and its own request open.
             actions.append(CloseLaunch(launch, f"not filled within {within}"))
         elif launch.token in outstanding:
-            if frozen and age >= _LISTED_SURELY:
+            if frozen and age >= REQUESTS_LISTED:
                 actions.append(CloseLaunch(launch, frozen))
-            elif launch.token in idle and age >= _LISTED_SURELY:
+            elif launch.token in idle and age >= REQUESTS_LISTED:
                 actions.append(CloseLaunch(launch, "no job waits for it any more"))
-            elif launch.order == WARM and not warm and age >= _LISTED_SURELY:
+            elif launch.order == WARM and not warm and age >= REQUESTS_LISTED:
                 actions.append(CloseLaunch(launch, "machines are kept ready no more"))
         elif _is_spent(launch, annex, held, view, snapshot.at):
             spent.setdefault(launch.place, []).append(launch.fleet or "")
@@ -260,7 +255,7 @@ def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Sn
     within = route.join_within if route else Route.join_within
     if annex.pilot:
         return []
-    if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, _ADVERTISED_AGAIN):
+    if snapshot.slots_since is None or snapshot.at - snapshot.slots_since < min(within, ADVERTISED_AGAIN):
         return []
     overdue = [each for each in held.instances if each.joined is None and snapshot.at - each.launched > within]
     late: dict[Place, list[str]] = {}

@@ -21,17 +21,13 @@ from annex_core.model.supply import Slot
 from annex_core.model.wording import counted
 from annex_core.planner.caps import caps
 from annex_core.planner.commons import Commons, of_annex
-from annex_core.planner.holdings import Holding, whole_machine
+from annex_core.planner.holdings import ADVERTISED_AGAIN, REQUESTS_LISTED, Holding, whole_machine
 from annex_core.planner.matching import Matcher
 from annex_core.planner.outlay import Outlay
 from annex_core.planner.places import homes, places_of, unseen
 from annex_core.planner.retagging import tagged
 from annex_core.planner.rooms import place
 
-_SURE = timedelta(minutes=5)
-"""Execution points advertise each minute: so long after it was away, the annex collector has heard of all there are."""
-_LISTED_SURELY = timedelta(seconds=30)
-"""A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
 _FOLLOWED = timedelta(minutes=2)
 """A machine that has not joined sees its tag within this time, and lets no job start."""
 _SLACK_H = Decimal(1) / 6
@@ -52,7 +48,7 @@ def shrunk(snapshot: Snapshot, commons: Commons, closing: Container[str]) -> Shr
     """
     if snapshot.slots is None or snapshot.demand is None or snapshot.slots_since is None or commons.limits.malformed:
         return Shrinking()
-    if snapshot.at - snapshot.slots_since < _SURE:
+    if snapshot.at - snapshot.slots_since < ADVERTISED_AGAIN:
         return Shrinking()
     ground = _Ground(snapshot, commons, closing)
     actions: list[Action] = [*ground.given_up()]
@@ -157,7 +153,7 @@ class _Ground:
         return found
 
     def _settled(self, launch: Launch) -> bool:
-        return launch.state is LaunchState.REQUESTED and self._snapshot.at - launch.intended >= _LISTED_SURELY
+        return launch.state is LaunchState.REQUESTED and self._snapshot.at - launch.intended >= REQUESTS_LISTED
 
     def _order(self, each: KnownInstance) -> tuple[object, ...]:
         busy = _busy([slot for slot in self._snapshot.slots or () if slot.instance == each.id])

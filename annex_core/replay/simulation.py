@@ -14,6 +14,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Market, Route
 from annex_core.model.wording import counted
+from annex_core.planner.holdings import NO_START
 from annex_core.planner.matching import Matcher
 from annex_core.planner.runtimes import Finished, Runtimes
 from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
@@ -31,8 +32,7 @@ REACTION_S = 2.0
 """From a job's coming until the daemon plans."""
 _FILL_S = 10.0
 _REFILL_S = 60.0
-_LAST_START_S = 120.0
-"""In a lease's last two minutes no job is started."""
+_LAST_START_S = NO_START.total_seconds()
 _EVICTIONS = 10
 """A job that lost its machine so often is given up: its run may never end."""
 _LEARNED_WHOLE, _LEARNED_EACH = 256, 16
