@@ -3,6 +3,8 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import PurePath
+from traceback import extract_tb
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex, Launch, LaunchState
@@ -68,8 +70,11 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
         try:
             its_actions, outlook = _decide(key, groups, snapshot, matcher, commons)
         except Exception as error:  # noqa: BLE001 - whatever ails one annex must not stop the others
-            troubles.append(f"annex {key} can't be planned: {error!r}")
-            outlook = Outlook(f"Annex {key.name}: condor_annexd failed on it; its log says how.")
+            at = extract_tb(error.__traceback__)[-1]
+            where = f"{PurePath(at.filename).name}, line {at.lineno}"
+            troubles.append(f"annex {key} can't be planned: {error!r} in {where}")
+            why = "condor_annexd failed on it; its log says how"
+            outlook = _unplanned(f"Annex {key.name}: {why}.", groups, why)
         else:
             actions += its_actions
             snapshot = _with_launches(its_actions, snapshot)
@@ -104,7 +109,8 @@ def _decide(
         outlook = _unplanned(f"Annex {key.name}: {clause(chosen)}.", groups, chosen)
         held = _held(annex, snapshot, _VOLUME_GIB)
     else:
-        held = _held(annex, as_learned(chosen, snapshot), chosen.volume_gib)
+        seen = as_learned(chosen, snapshot)
+        held = _held(annex, seen, chosen.volume_gib)
         taken, others = admitted(groups)
         if taken or orders or (annex and to_keep_ready(annex, chosen, held, snapshot)):
             its = annex or new_annex(key, taken, chosen, snapshot)
@@ -114,8 +120,7 @@ def _decide(
             outlook = growth.outlook
             if taken and not outlook.waiting:
                 may_go = [each for each in held.outstanding if not each[0].order]
-                types = types_of(its, as_learned(chosen, snapshot))
-                idle = unneeded(may_go, taken, held, types, matcher, volume_gib=chosen.volume_gib)
+                idle = unneeded(may_go, taken, held, types_of(its, seen), matcher, volume_gib=chosen.volume_gib)
         if others:
             outlook = with_others(outlook, others, key.name)
     if annex:
