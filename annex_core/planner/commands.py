@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from annex_core.errors import Refused
-from annex_core.model.annex import Annex, LaunchState
+from annex_core.model.annex import Annex
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import OF_AN_ORDER, Order
 from annex_core.model.place import Place
@@ -19,7 +19,7 @@ from annex_core.model.wording import clause, counted
 from annex_core.planner.caps import caps, committed
 from annex_core.planner.commons import Commons
 from annex_core.planner.growth import grow
-from annex_core.planner.holdings import Holding, holding
+from annex_core.planner.holdings import Holding, as_answered, holding
 from annex_core.planner.matching import Matcher
 
 TOO_LATE = timedelta(minutes=5)
@@ -72,17 +72,11 @@ def quote(annex: Annex, order: Order, snapshot: Snapshot) -> Quote:
     lives = annex.key in snapshot.annexes
     held = holding(annex.key, annex, snapshot, volume_gib=route.volume_gib) if lives else Holding()
     imagined = replace(
-        snapshot,
+        as_answered(snapshot),  # it counts as bought, and is no reason to refuse more: the order waits for its turn
         annexes={**snapshot.annexes, annex.key: annex},
         orders=[*snapshot.orders, order],
         demand=(),
-        # What has no answer yet counts as bought, and is no reason to refuse more: the order waits for its turn.
-        launches=[
-            replace(each, state=LaunchState.REQUESTED) if each.state is LaunchState.INTENDED else each
-            for each in snapshot.launches
-        ],
         failures={},
-        unready={name: why for name, why in snapshot.unready.items() if name not in snapshot.unseen_routes},
         freezes=[each for each in snapshot.freezes if not (each.after_end and each.holds(annex.key, annex.project))],
     )
     growth = grow(annex, route, (), held, imagined, Matcher(domain=snapshot.domain))

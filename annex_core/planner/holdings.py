@@ -231,6 +231,16 @@ def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
     )
 
 
+def as_answered(snapshot: Snapshot) -> Snapshot:
+    """With what AWS has not answered yet taken for granted, and a route's first look for well ended."""
+    launches = [
+        replace(each, state=LaunchState.REQUESTED) if each.state is LaunchState.INTENDED else each
+        for each in snapshot.launches
+    ]
+    unready = {name: why for name, why in snapshot.unready.items() if name not in snapshot.unseen_routes}
+    return replace(snapshot, launches=launches, unready=unready)
+
+
 def outstanding(launches: Iterable[Launch], known: Iterable[KnownInstance]) -> tuple[tuple[Launch, int], ...]:
     """
     Launches that may still bring instances, and how many.

@@ -11,6 +11,7 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.runtime import Runtime
 from annex_core.model.supply import Slot
+from annex_core.planner.holdings import outstanding
 from annex_core.planner.matching import Matcher
 from annex_core.planner.offers import expected
 from annex_core.planner.places import places_of
@@ -165,12 +166,12 @@ def _to_come(found: Prospect) -> list[Berth]:
     """Machines that were asked for, or would be; of a fleet's types the cheapest."""
     world, annex = found.world, found.annex
     later = {each.token: each.after.total_seconds() for each in found.fleets}
-    brought = Counter(known.token for known in world.known if known.annex == annex.id)
+    launches = [launch for launch in world.launches if launch.annex == annex.id and launch.types]
+    known = [known for known in world.known if known.annex == annex.id]
     return [
         Berth(launch.types[0], since=later.get(launch.token, 0.0) + FILL_S)
-        for launch in world.launches
-        if launch.annex == annex.id and launch.may_bring and launch.types
-        for _ in range(launch.target - brought[launch.token])
+        for launch, count in outstanding(launches, known)
+        for _ in range(count)
     ]
 
 

@@ -13,6 +13,7 @@ from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.planner.caps import tightened
 from annex_core.planner.growth import new_annex
+from annex_core.planner.holdings import as_answered
 from annex_core.planner.matching import Matcher
 from annex_core.planner.plan import plan
 from annex_core.planner.verdicts import STEP_BY_STEP, UNSETTLED
@@ -86,16 +87,10 @@ def _supposed(snapshot: Snapshot, key: AnnexKey, groups: Sequence[JobGroup]) -> 
     """
     With the jobs in the queue.
 
-    What AWS has not answered yet is taken for granted, and a route's first look for well ended. Other annexes grow
-    beside it no more than they have: the caps they share count what they hold.
+    Other annexes grow beside it no more than they have: the caps they share count what they hold.
     """
     mine = [group for group in snapshot.demand or () if group.key == key]
-    launches = [
-        replace(each, state=LaunchState.REQUESTED) if each.state is LaunchState.INTENDED else each
-        for each in snapshot.launches
-    ]
-    unready = {name: why for name, why in snapshot.unready.items() if name not in snapshot.unseen_routes}
-    return tightened(replace(snapshot, demand=(*mine, *groups), launches=launches, unready=unready))
+    return tightened(replace(as_answered(snapshot), demand=(*mine, *groups)))
 
 
 def _outlook(decided: Plan, key: AnnexKey) -> Outlook:
