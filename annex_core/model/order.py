@@ -1,6 +1,5 @@
 """What somebody ordered by hand, and what was frozen: kept in the journal, for the planner to follow."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,10 +37,6 @@ class Order:
     """vCPUs; exactly one of the two."""
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the create, of OF_AN_ORDER."""
-
-    def machines(self, vcpus: int) -> int:
-        """How many of that size it takes."""
-        return self.instances if self.instances is not None else math.ceil((self.slots or 0) / vcpus)
 
 
 class Scope(StrEnum):

@@ -11,11 +11,6 @@ from annex_core.planner.risks import risks
 from annex_core.planner.shortages import shortages
 
 
-def expected_hour(kind: InstanceType, route: Route, snapshot: Snapshot) -> Decimal | None:
-    """As expected() says it of one type."""
-    return expected(route, snapshot)(kind)
-
-
 def expected(route: Route, snapshot: Snapshot) -> Callable[[InstanceType], Decimal | None]:
     """
     What says of a type how many USD an hour of one instance is expected to cost, with what is paid beside it: in the

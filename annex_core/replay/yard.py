@@ -85,7 +85,3 @@ class Yard:
     @property
     def waiting(self) -> int:
         return sum(map(len, self.idle.values()))
-
-    @property
-    def booting(self) -> int:
-        return sum(not machine.up for machine in self.machines.values())

@@ -8,7 +8,7 @@ from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Market
 from annex_core.model.setback import Setback, Subject
 from annex_core.planner.caps import beside, instance_hour
-from annex_core.planner.offers import expected_hour
+from annex_core.planner.offers import expected
 from tests.unit.world import NOW, REGION, ROUTE, TYPES, snapshot
 
 A, B = "us-east-2a", "us-east-2b"
@@ -19,7 +19,7 @@ LARGE = TYPES["c5.large"]
 def hour(kind=LARGE, route=TWO_ZONES, prices=(), **given):
     told = {(name, zone): Decimal(usd) for name, zone, usd in prices}
     seen = snapshot(zones={REGION: {"subnet-1": A, "subnet-2": B}}, prices={REGION: SpotPrices(NOW, told)}, **given)
-    found = expected_hour(kind, route, seen)
+    found = expected(route, seen)(kind)
     return None if found is None else found - beside(route)
 
 
@@ -39,7 +39,7 @@ def test_a_zone_that_has_none_now_is_not_asked():
 
 def test_a_price_that_is_not_known_is_the_most_that_it_may_be():
     assert hour() == LARGE.on_demand
-    assert expected_hour(LARGE, TWO_ZONES, snapshot()) == instance_hour(LARGE, TWO_ZONES)
+    assert expected(TWO_ZONES, snapshot())(LARGE) == instance_hour(LARGE, TWO_ZONES)
 
 
 def test_what_has_no_price_at_all_is_dearer_than_all_that_has_one():

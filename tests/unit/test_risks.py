@@ -8,7 +8,7 @@ import pytest
 from annex_core.model.place import Place
 from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Market
-from annex_core.planner.offers import expected_hour
+from annex_core.planner.offers import expected
 from annex_core.planner.risks import DEAREST, risks
 from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, annex, known, launch, snapshot
 
@@ -82,6 +82,6 @@ def test_the_cheaper_type_is_no_bargain_where_it_is_taken_back_time_and_again():
     calm, stormy = snapshot(**told), snapshot(annexes={ALICE: annex()}, known=lost, **told)
 
     def cheapest(of):
-        return min(("c5.large", "c5.xlarge"), key=lambda name: expected_hour(TYPES[name], ROUTE, of))
+        return min(("c5.large", "c5.xlarge"), key=lambda name: expected(ROUTE, of)(TYPES[name]))
 
     assert (cheapest(calm), cheapest(stormy)) == ("c5.large", "c5.xlarge")
