@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
@@ -155,9 +156,21 @@ class _Ground:
     def _settled(self, launch: Launch) -> bool:
         return launch.state is LaunchState.REQUESTED and self._snapshot.at - launch.intended >= REQUESTS_LISTED
 
+    @cached_property
+    def _slots(self) -> Mapping[str, Sequence[Slot]]:
+        """By machine."""
+        found: dict[str, list[Slot]] = {}
+        for slot in self._snapshot.slots or ():
+            found.setdefault(slot.instance or "", []).append(slot)
+        return found
+
     def _order(self, each: KnownInstance) -> tuple[object, ...]:
-        busy = _busy([slot for slot in self._snapshot.slots or () if slot.instance == each.id])
-        return busy, -(each.hourly_ceiling or Decimal(0)), -each.launched.timestamp(), each.id
+        return (
+            _busy(self._slots.get(each.id, ())),
+            -(each.hourly_ceiling or Decimal(0)),
+            -each.launched.timestamp(),
+            each.id,
+        )
 
     def _of(self, coming: Iterable[tuple[Launch, int]], machines: Iterable[KnownInstance], annex: Annex) -> Outlay:
         """What would be free without these, from now on."""
