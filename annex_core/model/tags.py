@@ -21,7 +21,7 @@ CLIENT_TOKEN = PREFIX + "ClientToken"
 PILOT = PREFIX + "Pilot"
 """Only on what brings its own pilot, with the value `true`: a daemon that has lost its journal must not wait for it."""
 DRAINING = PREFIX + "Draining"
-"""Since when a machine takes no new job; only on those of an annex that is ended by hand."""
+"""Since when a machine takes no new job, whatever for."""
 
 METADATA_KEY = re.compile(r"(?!\.{1,2}$|_index$)[0-9A-Za-z\-_+=,.@:]{1,128}")
 """What a tag key must look like to be readable through instance metadata; one other key fails every launch."""
