@@ -147,6 +147,10 @@ class Step:
         while waiting and self._open:
             before = self._left, len(self._without)
             waiting = self._round(waiting, kinds)
+            if self._room <= 0 and self._capped and (why := self._capped[-1]):
+                for each in waiting:
+                    self.verdicts.hold(each.group, why)
+                break
             if before == (self._left, len(self._without)):
                 break
         if waiting:
