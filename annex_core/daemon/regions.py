@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -61,25 +61,26 @@ class Regions:
         Returns:
             Why a route can't be used, by its name.
         """
-        before, self._made = self._made, {}
+        made: dict[Place, Region] = {}
         refused = {}
         for route in routes:
-            if why := self._reach(route.place, before):
+            if why := self._reach(route.place, made):
                 refused[route.name] = why
         for annex in annexes:
-            if why := self._reach(annex.place, before):
+            if why := self._reach(annex.place, made):
                 log.error("annex %s can't be looked at: %s", annex.key, why)
         for place in dict.fromkeys(launch.place for launch in launches):
-            if why := self._reach(place, before):
+            if why := self._reach(place, made):
                 log.error("machines in %s can't be looked at: %s", place, why)
+        self._made = made  # all at once: other threads launch, end and ask what remains meanwhile
         return refused
 
-    def _reach(self, place: Place, before: Mapping[Place, Region]) -> str | None:
+    def _reach(self, place: Place, made: dict[Place, Region]) -> str | None:
         """Why it can't be reached; None where it is."""
-        if place in self._made:
+        if place in made:
             return None
         try:
-            self._made[place] = before[place] if place in before else self._make(place)
+            made[place] = self._made[place] if place in self._made else self._make(place)
         except AnnexError as error:
             return str(error)
         return None

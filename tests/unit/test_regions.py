@@ -56,6 +56,20 @@ def test_each_place_is_made_once_and_by_its_own_credentials(regions):
     assert regions[PHYSICS.place].place == PHYSICS.place
 
 
+def test_what_was_reached_before_is_there_while_another_place_is_made():
+    """Other threads launch, end and ask what remains while the cycle's follows the routes."""
+    seen = []
+
+    def make(place):
+        seen.append(made_of.places())
+        return Region(place, FakeCloud(), lambda bucket: FakeStore(), FakeSigns(), FakeProber())
+
+    made_of = Regions(make)
+    made_of.follow([ROUTE], [])
+    made_of.follow([PHYSICS, ROUTE], [])
+    assert seen == [[], [REGION]]
+
+
 def test_where_an_annex_lives_its_own_credentials_reach_it_whatever_the_route_says_now(regions):
     living = annex(credentials="profile old")
     assert regions.follow([PHYSICS], [living]) == {}
