@@ -131,7 +131,7 @@ class Commands:
             case "create":
                 return self._create(asked, asker)
             case "remains":
-                living = {each.key for each in self._journal.annexes()}
+                living = self._snapshot().annexes  # before the first look no place is known, and nothing would be left
                 key = asker.key(asked, living)
                 return self._remains(key, living=key in living)
             case "extend":

@@ -427,8 +427,9 @@ def test_what_is_not_frozen_can_not_be_thawed(desk):
 
 def test_before_the_first_cycle_nothing_is_promised(tmp_path, desk):
     desk.commands._standing = lambda: None
-    with pytest.raises(AnnexError, match="only just started"):
-        desk.ask("create", name="blue")
+    for verb in ("create", "remains"):
+        with pytest.raises(AnnexError, match="only just started"):
+            desk.ask(verb, name="blue")
 
 
 def test_a_region_that_has_not_answered_yet_is_to_be_asked_for_again(desk):
