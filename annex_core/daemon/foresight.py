@@ -8,9 +8,10 @@ from typing import Any
 from annex_core.adapters.job_rows import supposed
 from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
+from annex_core.adapters.wire import AGAIN
 from annex_core.daemon.commanding import Asker
 from annex_core.daemon.provisioner import Standing
-from annex_core.daemon.status import with_what_it_asks_for
+from annex_core.daemon.status import sentence, with_what_it_asks_for
 from annex_core.errors import Refused, Unavailable
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
@@ -67,7 +68,7 @@ class Foresight:
         key = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators).key(asked)
         standing = self._standing()
         if standing is None:
-            raise Unavailable("the daemon has only just started; ask again in a minute")
+            raise Unavailable(f"condor_annexd has only just started{AGAIN}")
         if verb == "why":
             return _why(key, standing)
         if not self._one_at_a_time.acquire(timeout=_PATIENCE_S):
@@ -101,7 +102,7 @@ def _route(key: AnnexKey, asked: Mapping[str, Any], snapshot: Snapshot) -> Route
             f"the jobs can have route {name}"
         )
     name = annex.route if annex else name
-    if name in snapshot.refused_routes:
+    if name in snapshot.refused_routes and name not in snapshot.routes:  # else its last good version stays in force
         raise Refused(f"route {name} can't be used ({clause(snapshot.refused_routes[name])})")
     if name not in snapshot.routes:
         have = ", ".join(sorted(snapshot.routes)) or "none"
@@ -185,6 +186,10 @@ def _why(key: AnnexKey, standing: Standing) -> dict[str, Any]:
     snapshot, outlook = standing.snapshot, standing.plan.outlooks.get(key)
     annex = snapshot.annexes.get(key)
     if outlook is None and annex is None and key not in snapshot.counts:
+        if snapshot.demand is None:
+            raise Unavailable(
+                f"whether {key.owner} has jobs for annex {key.name} is not known: the schedd does not answer"
+            )
         raise Refused(f"no annex {key.name} of {key.owner} has jobs or machines")
     groups: Sequence[GroupOutlook] = outlook.groups if outlook else ()
     return {
@@ -192,7 +197,7 @@ def _why(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "owner": key.owner,
         "name": key.name,
         "route": annex.route if annex else next((each.group.route for each in groups if each.group.route), None),
-        "status": outlook.sentence if outlook else f"Annex {key.name} has no idle jobs.",
+        "status": sentence(key, standing),
         "reason": outlook.reason if outlook else None,
         "waiting": outlook.waiting if outlook else 0,
         "groups": [group_document(each) for each in groups],

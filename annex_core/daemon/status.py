@@ -14,7 +14,7 @@ from annex_core.model.death import Death
 from annex_core.model.eviction import Lost
 from annex_core.model.names import AnnexKey, misnamed
 from annex_core.model.order import Order, filled, refusal
-from annex_core.model.plan import LaunchFleet, Outlook
+from annex_core.model.plan import LaunchFleet
 from annex_core.model.signs import FREEZE
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState
@@ -87,12 +87,11 @@ def _decided(annex: Annex) -> dict[str, dict[str, str]]:
 def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
     snapshot = standing.snapshot
     annex = snapshot.annexes.get(key)
-    outlook = standing.plan.outlooks.get(key)
     counts = jobs_of(key, snapshot)
     found = {
         "owner": key.owner,
         "name": key.name,
-        "status": _sentence(key, outlook, annex, standing),
+        "status": sentence(key, standing),
         "jobs": {
             "idle": counts.idle,
             "running": counts.running,
@@ -196,10 +195,12 @@ def _up(annex: Annex, held: Holding, view: RegionView) -> AbstractSet[str]:
     return {each.id for each in view.instances if each.state is InstanceState.RUNNING}
 
 
-def _sentence(key: AnnexKey, outlook: Outlook | None, annex: Annex | None, standing: Standing) -> str:
-    sentence = outlook.sentence if outlook else _without_demand(key, standing.snapshot)
+def sentence(key: AnnexKey, standing: Standing) -> str:
+    """How an annex stands, in words for its users."""
+    outlook, annex = standing.plan.outlooks.get(key), standing.snapshot.annexes.get(key)
+    said = outlook.sentence if outlook else _without_demand(key, standing.snapshot)
     failure = standing.failures.get(annex.id) if annex else None
-    return f"{sentence} The last try failed: {failure}." if failure else sentence
+    return f"{said} The last try failed: {failure}." if failure else said
 
 
 def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
@@ -210,14 +211,14 @@ def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
         return f"Annex {key.name}: the schedd does not answer."
     idle = jobs_of(key, snapshot).idle
     if idle and key.shared:
-        sentence = f"Annex {key.name} is for anybody's jobs; it grows by command alone."
+        said = f"Annex {key.name} is for anybody's jobs; it grows by command alone."
     else:
-        sentence = f"Annex {key.name}: {'its idle jobs ask for no machine yet' if idle else 'no job waits'}."
+        said = f"Annex {key.name}: {'its idle jobs ask for no machine yet' if idle else 'no job waits'}."
     annex = snapshot.annexes.get(key)
     if annex and annex.place.owner and annex.place in snapshot.frozen:
         why = clause(snapshot.frozen[annex.place])
-        sentence += f" Nobody can look at its machines: {why}. Its lease stays as it is."
-    return sentence
+        said += f" Nobody can look at its machines: {why}. Its lease stays as it is."
+    return said
 
 
 def _fleets(launches: list[Launch], view: RegionView, held: Holding) -> list[dict[str, Any]]:

@@ -131,6 +131,11 @@ def test_a_route_that_is_refused_says_why():
         asked(foresight(of))
 
 
+def test_of_a_route_that_is_refused_the_last_good_version_is_planned_for():
+    of = replace(snapshot(), refused_routes={"spot": "AnnexSubnets is empty"})
+    assert asked(foresight(of))["route"] == "spot"
+
+
 def test_before_the_first_look_it_says_so():
     early = Foresight(standing=lambda: None, expect=None, domain=DOMAIN, administrators=())
     with pytest.raises(Unavailable, match="only just started"):
@@ -149,6 +154,20 @@ def test_why_tells_each_group_what_was_decided_and_why_not_more():
 
 
 def test_why_of_an_annex_without_idle_jobs_and_of_none_at_all():
-    assert asked(foresight(living(at=RegionView())), "why")["status"] == "Annex blue has no idle jobs."
+    assert asked(foresight(living(at=RegionView())), "why")["status"] == "Annex blue: no job waits."
     with pytest.raises(Refused, match="no annex blue of bob"):
         asked(foresight(living(at=RegionView(), annexes={ALICE: annex()})), "why", BOB_SPEAKS)
+
+
+def test_why_does_not_take_a_schedd_that_is_silent_for_a_queue_without_jobs():
+    silent = replace(living(at=RegionView()), demand=None)
+    assert asked(foresight(silent), "why")["status"] == "Annex blue: the schedd does not answer."
+    with pytest.raises(Unavailable, match="is not known: the schedd does not answer"):
+        asked(foresight(silent), "why", BOB_SPEAKS)
+
+
+def test_why_tells_how_the_last_try_failed():
+    seen = living(at=RegionView())
+    standing = Standing(seen, plan(seen), failures={annex().id: "AWS is away"})
+    of = Foresight(standing=lambda: standing, expect=None, domain=DOMAIN, administrators=())
+    assert asked(of, "why")["status"] == "Annex blue: no job waits. The last try failed: AWS is away."
