@@ -8,14 +8,13 @@ from typing import Any
 
 import htcondor2
 
-from annex_core.adapters.job_rows import PLANNED_BY, supposed
+from annex_core.adapters.job_rows import IDLE, PLANNED_BY, TIMES, idle_since, number, shape, supposed
 from annex_core.errors import BadRequest, Refused, Unavailable
 from annex_core.model.names import AnnexKey
 
 _ID = re.compile(r"(\d{1,9})\.(\d{1,9})")
-_STATES = {1: "idle", 2: "running", 3: "removed", 4: "completed", 5: "held", 6: "running", 7: "suspended"}
-_IDLE = 1
-_ASKED = (*PLANNED_BY, "JobStatus", "HoldReason", "RemoteHost", "AnnexAfter", "QDate", "AnnexJobRequirements")
+_STATES = {IDLE: "idle", 2: "running", 3: "removed", 4: "completed", 5: "held", 6: "running", 7: "suspended"}
+_ASKED = (*PLANNED_BY, "JobStatus", "HoldReason", "RemoteHost", *TIMES, "AnnexJobRequirements")
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,7 @@ def described(id_: str, ad: Any, now: datetime) -> Job:
     if "AnnexProject" not in ad or not isinstance(ad.get("TargetAnnexName"), str):
         raise Refused(f"job {id_} names no annex")
     group = supposed(ad.printOld(), str(ad.get("Owner")), 1, None)
-    status = ad.get("JobStatus")
-    return Job(
-        id=id_,
-        key=group.key,
-        state=_state(ad, now),
-        idle=status == _IDLE,
-        shape={
-            "cpus": group.cpus,
-            "memory_mib": group.memory_mib,
-            "disk_kib": group.disk_kib,
-            "gpus": group.gpus,
-            "requirements": str(group.ad.lookup("Requirements")) if "Requirements" in group.ad else "",
-        },
-    )
+    return Job(id=id_, key=group.key, state=_state(ad, now), idle=ad.get("JobStatus") == IDLE, shape=shape(group))
 
 
 def _state(ad: Any, now: datetime) -> str:
@@ -79,8 +65,8 @@ def _state(ad: Any, now: datetime) -> str:
         return f"held ({ad.get('HoldReason') or 'nobody says why'}); machines come for idle jobs alone"
     if word == "running" and isinstance(ad.get("RemoteHost"), str):
         return f"running on {ad.get('RemoteHost')}"
-    after, since = ad.get("AnnexAfter"), ad.get("QDate")
-    if word == "idle" and isinstance(after, int) and isinstance(since, int) and since + after > now.timestamp():
+    after, since = number(ad, "AnnexAfter"), idle_since(ad)
+    if word == "idle" and after is not None and since is not None and since + after > now.timestamp():
         due = datetime.fromtimestamp(since + after, UTC).astimezone()
         return f"idle; by its annex_after the cloud counts it from {due:%Y-%m-%d %H:%M:%S} on"
     if word == "idle" and not isinstance(ad.get("AnnexRoute"), str):

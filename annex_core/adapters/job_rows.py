@@ -32,6 +32,8 @@ KIND = ("Cmd", "JobBatchName")
 """What run times go by, beside the owner."""
 PLANNED_BY = ("Requirements", "Rank", *IDENTITY, *REQUESTS, "RequireGPUs", *WISHES, *KIND, "JobUniverse")
 """Attributes of a job that its annex is planned by, beside what they refer to."""
+TIMES = ("AnnexAfter", "QDate", "EnteredCurrentStatus")
+"""How long a job waits at home, and since when."""
 WHERE = "MachineAttrAnnexName0"
 """The annex that a running job's slot belongs to, by JobMachineAttrs; undefined at home."""
 
@@ -134,6 +136,22 @@ def group(row: classad2.ClassAd) -> JobGroup | None:
         wishes=wishes(row),
         ad=ad,
     )
+
+
+def shape(group: JobGroup) -> dict[str, Any]:
+    """What tells a group from an annex's others, by `group` in schemas/request.json."""
+    return {
+        "cpus": group.cpus,
+        "memory_mib": group.memory_mib,
+        "disk_kib": group.disk_kib,
+        "gpus": group.gpus,
+        "requirements": str(group.ad.lookup("Requirements")) if "Requirements" in group.ad else "",
+    }
+
+
+def idle_since(row: Mapping[str, Any]) -> float | None:
+    """Since when an idle job waits, by the clock of the schedd's machine."""
+    return number(row, "EnteredCurrentStatus") or number(row, "QDate")
 
 
 def supposed(text: str, owner: str, jobs: int, expect: Expect | None) -> JobGroup:

@@ -23,8 +23,7 @@ _CONSTRAINED = ("JobStatus", "AnnexNever", "JobUniverse", "Managed")
 """The schedd knows no other attributes of the constraint than those it groups by."""
 
 _MATCHED = ("Requirements", "Rank", *job_rows.IDENTITY, *job_rows.REQUESTS, *job_rows.WISHES)
-_TIMES = ("AnnexAfter", "QDate", "EnteredCurrentStatus")
-_APART = frozenset({"Id", "JobIds", "JobCount", *_CONSTRAINED, *_TIMES, *job_rows.KIND})
+_APART = frozenset({"Id", "JobIds", "JobCount", *_CONSTRAINED, *job_rows.TIMES, *job_rows.KIND})
 """What tells rows apart and not groups: of all a row's jobs, or from moment to moment, which a match is not."""
 
 _FACTORY = ("ClusterId", "JobsIdle", "JobsPresent", "TotalSubmitProcs", "JobFactoryPaused", "JobMaterializeLimit")
@@ -60,7 +59,9 @@ class ScheddQueue:
         try:
             rows = _believed(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"])
             if self._some_wait:
-                rows += self._due(_believed(schedd, f"{idle} && AnnexAfter =!= undefined", [*asked, *_TIMES]), now)
+                rows += self._due(
+                    _believed(schedd, f"{idle} && AnnexAfter =!= undefined", [*asked, *job_rows.TIMES]), now
+                )
             rows += _to_come(schedd, f"{idle} && AnnexAfter =?= undefined", [*asked, "AnnexAfter"])
         except (htcondor2.HTCondorException, OSError) as error:
             raise Unavailable(f"the schedd does not answer: {error}") from error
@@ -127,7 +128,7 @@ class ScheddQueue:
         before, self._unborn = self._unborn, {}
         found = []
         for row in rows:
-            after, since = number(row, "AnnexAfter"), number(row, "EnteredCurrentStatus") or number(row, "QDate")
+            after, since = number(row, "AnnexAfter"), job_rows.idle_since(row)
             if after is None or since is None or self._since(since, before, now) + after <= now.timestamp():
                 found.append(row)
         return found

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from annex_core.adapters.job_rows import supposed
+from annex_core.adapters.job_rows import shape, supposed
 from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
@@ -211,11 +211,7 @@ def group_document(each: GroupOutlook, *, jobs: int | None = None, never: bool |
     more = (jobs or group.idle) - group.idle
     return {
         "jobs": group.idle + more,
-        "cpus": group.cpus,
-        "memory_mib": group.memory_mib,
-        "disk_kib": group.disk_kib,
-        "gpus": group.gpus,
-        "requirements": str(group.ad.lookup("Requirements")) if "Requirements" in group.ad else "",
+        **shape(group),
         "run_time": {
             "seconds": round(expected_.mean.total_seconds(), 1),
             "spread": round(expected_.spread.total_seconds(), 1),

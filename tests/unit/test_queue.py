@@ -6,6 +6,7 @@ import classad2
 import htcondor2
 import pytest
 
+from annex_core.adapters.job import described
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.errors import Unavailable
 from annex_core.model.runtime import Runtime
@@ -78,6 +79,14 @@ def row(idle=1, *, waits=timedelta(0), **attributes):
 def test_a_job_counts_once_it_has_waited_its_time_at_home(schedd, waits, after, counted):
     schedd.rows = [row(waits=waits, **({} if after is None else {"AnnexAfter": after}))]
     assert bool(ScheddQueue().demand(NOW)) is counted
+
+
+def test_a_job_that_waits_at_home_again_is_told_from_when_on_the_cloud_counts_it():
+    """As it is counted: since it became idle, and not since it was submitted."""
+    told = described("12.3", row(waits=timedelta(minutes=59), AnnexAfter=3600), NOW)
+    due = (NOW + timedelta(minutes=1)).astimezone()
+    assert told.state == f"idle; by its annex_after the cloud counts it from {due:%Y-%m-%d %H:%M:%S} on"
+    assert described("12.3", row(waits=timedelta(minutes=61), AnnexAfter=3600, AnnexRoute="spot"), NOW).state == "idle"
 
 
 def test_jobs_that_differ_only_in_how_long_they_wait_are_one_group_of_those_that_count(schedd):
