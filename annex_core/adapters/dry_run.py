@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import classad2
+
 from annex_core.errors import BadRequest, Refused, Unavailable
 from annex_core.model.wording import counted
 
@@ -115,13 +117,13 @@ def _kinds(ads: Sequence[Raw], looked_at: Iterable[str]) -> Iterator[Kind]:
         matters |= refers
     kept = sorted(name for name in names if name.lower() in matters - _EACH_ITS_OWN)
     counts: Counter[tuple[tuple[str, str], ...]] = Counter()
-    for ad in ads:
-        counts[tuple((name, _worked_out(name, ad[name])) for name in kept if name in ad)] += 1
-    if len(counts) > SHAPES:
-        raise Refused(f"the jobs are of {len(counts)} kinds, and {SHAPES} can be planned for in one question")
     first: dict[tuple[tuple[str, str], ...], Raw] = {}
     for ad in ads:
-        first.setdefault(tuple((name, _worked_out(name, ad[name])) for name in kept if name in ad), ad)
+        kind = tuple((name, _worked_out(name, ad[name])) for name in kept if name in ad)
+        counts[kind] += 1
+        first.setdefault(kind, ad)
+    if len(counts) > SHAPES:
+        raise Refused(f"the jobs are of {len(counts)} kinds, and {SHAPES} can be planned for in one question")
     for kind, jobs in counts.items():
         yield Kind({**first[kind], **dict(kind)}, jobs)
 
@@ -130,8 +132,6 @@ def _worked_out(name: str, text: str) -> str:
     """What $(ProcId) made a sum of in each job is a number."""
     if not name.lower().startswith("request") or text.isdigit() or not _SUM.fullmatch(text):
         return text
-    import classad2
-
     try:
         value = classad2.ExprTree(text).eval()
     except (classad2.ClassAdException, ValueError, SyntaxError):

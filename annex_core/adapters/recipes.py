@@ -367,8 +367,6 @@ def _typed(text: str, shape: Mapping[str, Any]) -> Any:
             return text if found is None else found
         case "integer":
             return int(text) if re.fullmatch(r"-?\d{1,18}", text) else text
-        case "boolean":
-            return {"true": True, "false": False}.get(text.lower(), text)
         case "number":
             try:
                 number = Decimal(text)

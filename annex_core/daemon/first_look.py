@@ -72,7 +72,7 @@ class FirstLook:
                 findings = tuple(region.preflight(route, self._clock()))
         except Refused as error:
             log.error("route %s: %s", route.name, error)
-        except (AnnexError, KeyError) as error:
+        except AnnexError as error:
             log.info("route %s: %s", route.name, error)
             failed = True
         with self._lock:

@@ -181,8 +181,8 @@ class Provisioner:
     @property
     def hurried(self) -> bool:
         """AWS takes a machine back: its jobs will wait for another one within seconds."""
-        return self.standing is not None and any(
-            known.interrupted and known.gone is None for known in self.standing.snapshot.known
+        return self._standing is not None and any(
+            known.interrupted and known.gone is None for known in self._standing.snapshot.known
         )
 
     def outlook(self, key: AnnexKey) -> str | None:
