@@ -27,7 +27,7 @@ from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
 from tests.unit.fakes import key_desk
 from tests.unit.test_answering import ADMIN_SPEAKS
-from tests.unit.world import ALICE, NOW, REGION, annex, fleet, group, instance, launch, living, snapshot
+from tests.unit.world import ALICE, NOW, REGION, actions, annex, fleet, group, instance, launch, living, snapshot
 
 LAUNCHED = Answered("ec2", "RequestSpotFleet", REGION, None, "req-1")
 
@@ -90,10 +90,6 @@ def test_the_file_is_put_aside_when_it_has_grown_and_another_one_is_begun_at_rec
     audit.told(LAUNCHED)
     assert len((tmp_path / "b").read_text().splitlines()) == 1
     audit.close()
-
-
-def actions(of, kind):
-    return [each for each in plan(of).actions if isinstance(each, kind)]
 
 
 def test_machines_that_jobs_need_are_growth_and_those_that_were_ordered_their_orderers(audit):

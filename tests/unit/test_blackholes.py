@@ -7,10 +7,8 @@ from types import MappingProxyType
 import pytest
 
 from annex_core.adapters.history import History
-from annex_core.model import tags
 from annex_core.model.names import AnnexKey
 from annex_core.model.outcomes import Outcomes
-from annex_core.model.plan import Retag
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.blackholes import BlackHoles, pause
 from annex_core.planner.plan import plan
@@ -20,12 +18,14 @@ from tests.unit.world import (
     REGION,
     ROUTE,
     annex,
+    drained,
     fleet,
     fleets,
     group,
     instance,
     known,
     living,
+    sentence,
     slot,
 )
 
@@ -65,10 +65,6 @@ def of(machines, groups=None, **given):
 
 def holes_of(snapshot):
     return BlackHoles(snapshot).of(ROUTE, snapshot)
-
-
-def sentence(snapshot, key=ALICE):
-    return plan(snapshot).outlooks[key].sentence
 
 
 class TestAnImage:
@@ -196,13 +192,9 @@ class TestAMachineThatBurnsThroughJobs:
         good = machine("i-good", "well", at=EARLIER, type="c5.xlarge")
         return of([good, *row("well", count)], outcomes=outcomes, **given)
 
-    def drained(self, snapshot):
-        retags = [each for each in plan(snapshot).actions if isinstance(each, Retag)]
-        return [id_ for each in retags for some, ids in each.changes if tags.DRAINING in dict(some) for id_ in ids]
-
     def test_gets_no_more_of_them_and_is_told(self):
         at = self.burning({**self.WELL, "i-well-c5.large-0": self.BURNS})
-        assert self.drained(at) == ["i-well-c5.large-0"]
+        assert drained(at) == ["i-well-c5.large-0"]
         assert any("i-well-c5.large-0 fails job after job" in each for each in plan(at).troubles)
 
     @pytest.mark.parametrize(
@@ -216,7 +208,7 @@ class TestAMachineThatBurnsThroughJobs:
         ids=["no job goes well anywhere", "they fail everywhere", "too few", "one went well"],
     )
     def test_is_left_alone_where_it_may_as_well_be_the_jobs(self, outcomes):
-        assert self.drained(self.burning(outcomes)) == []
+        assert drained(self.burning(outcomes)) == []
 
     def test_makes_a_hole_of_its_type_with_others_like_it(self):
         ids = [f"i-well-c5.large-{n}" for n in range(3)]

@@ -7,12 +7,9 @@ from hypothesis import strategies as st
 
 from annex_core.adapters import slots
 from annex_core.model.demand import JobCounts
-from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, fleet, fleets, group, instance, launch, living, slot
-
-BOB = AnnexKey("bob", "blue")
+from tests.unit.world import ALICE, BOB, fleet, fleets, group, instance, launch, living, slot
 
 
 def claimed(number, **given):

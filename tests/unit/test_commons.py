@@ -10,16 +10,15 @@ from annex_core.adapters.pool_limits import read
 from annex_core.errors import Refused
 from annex_core.model.annex import LaunchState
 from annex_core.model.limits import Spent
-from annex_core.model.names import AnnexKey, annex_id
+from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
-from annex_core.model.plan import LaunchFleet
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.commands import extended
 from annex_core.planner.plan import plan
 from tests.unit.world import (
-    ACCESS_POINT,
     ALICE,
+    BOB,
     NOW,
     REGION,
     ROUTE,
@@ -27,15 +26,16 @@ from tests.unit.world import (
     annex,
     carried,
     fleet,
+    fleets,
     group,
     instance,
     known,
     launch,
+    sentence,
     snapshot,
 )
 
 RED = AnnexKey("alice", "red")
-BOB = AnnexKey("bob", "blue")
 KEYS = (ALICE, RED, BOB)
 ONE_TYPE = replace(ROUTE, instance_types=("c5.large",), max_instances=100)
 HOUR = instance_hour(TYPES["c5.large"], ONE_TYPE)
@@ -51,14 +51,9 @@ def world(limits, demand=None, **given):
 def asked(of):
     """Machines by annex, in the plan's order."""
     found = {}
-    for action in plan(of).actions:
-        if isinstance(action, LaunchFleet):
-            found[action.annex.key] = found.get(action.annex.key, 0) + action.target
+    for each in fleets(of):
+        found[each.annex.key] = found.get(each.annex.key, 0) + each.target
     return found
-
-
-def said(of, key):
-    return plan(of).outlooks[key].sentence
 
 
 @pytest.mark.parametrize(
@@ -76,22 +71,18 @@ def said(of, key):
 )
 def test_annexes_together_keep_within_a_limit_and_are_told_which(limits, most, whose):
     assert asked(world(limits)) == most
-    assert whose in said(world(limits), RED)
+    assert whose in sentence(world(limits), RED)
 
 
 def test_limits_that_cannot_be_read_launch_nothing_and_say_so():
     of = world("", pool_limits=replace(read(""), malformed="owner alice: 'MaxInstance=1' is no limit"))
     assert asked(of) == {}
-    assert "ANNEX_LIMITS can't be read (owner alice: 'MaxInstance=1' is no limit)" in said(of, BOB)
-
-
-def life(key, **given):
-    return annex(key, **{"id": annex_id(key, access_point=ACCESS_POINT), **given})
+    assert "ANNEX_LIMITS can't be read (owner alice: 'MaxInstance=1' is no limit)" in sentence(of, BOB)
 
 
 def living(limits, machines, demand=None, **given):
     """Each annex lives, with so many machines that have joined."""
-    lives = {key: life(key) for key in machines}
+    lives = {key: annex(key) for key in machines}
     listed, remembered, asked_for = [], [], []
     for key, count in machines.items():
         token = f"{key.owner}-{key.name}"
@@ -100,7 +91,7 @@ def living(limits, machines, demand=None, **given):
         )
         for number in range(count):
             id_ = f"i-{token}-{number}"
-            listed.append(instance(id_, tags=carried(key, lives[key]), fleet=f"sfr-{token}"))
+            listed.append(instance(id_, tags=carried(key), fleet=f"sfr-{token}"))
             remembered.append(
                 known(
                     id_,
@@ -131,14 +122,14 @@ def test_machines_of_other_annexes_count():
 
 
 def test_what_hands_have_not_asked_for_yet_counts_as_bought():
-    slow = [action for action in plan(world("")).actions if isinstance(action, LaunchFleet) and action.annex.key == RED]
+    slow = [each for each in fleets(world("")) if each.annex.key == RED]
     waits = world("pool MaxInstances=103", {ALICE: 500}, under_way=[(NOW, slow)])
     assert asked(waits) == {ALICE: 3}
     written = [
         replace(each.as_launch(f"red{n}", NOW), state=LaunchState.REQUESTED, fleet=f"sfr-{n}")
         for n, each in enumerate(slow)
     ]
-    both = replace(waits, annexes={RED: life(RED)}, launches=written)
+    both = replace(waits, annexes={RED: annex(RED)}, launches=written)
     assert asked(both) == {ALICE: 3}
 
 
@@ -179,13 +170,13 @@ def test_a_type_without_a_price_is_not_bought_under_a_common_limit_in_dollars():
 
 
 def test_machines_that_the_journal_does_not_know_count_where_they_are_shown():
-    stray = [instance(f"i-{n}", tags=carried(RED, life(RED))) for n in range(4)]
+    stray = [instance(f"i-{n}", tags=carried(RED)) for n in range(4)]
     of = world("owner alice MaxInstances=6", {ALICE: 500}, regions={Place.of(REGION): RegionView(stray, [])})
     assert asked(of) == {ALICE: 2}
 
 
 def test_a_machine_whose_ceiling_is_not_known_counts_at_its_types_list_price():
-    stray = [instance("i-1", tags=carried(RED, life(RED)))]
+    stray = [instance("i-1", tags=carried(RED))]
     of = world(f"owner alice MaxHourlyCost={3 * HOUR}", {ALICE: 500}, regions={Place.of(REGION): RegionView(stray, [])})
     assert asked(of) == {ALICE: 2}
 
@@ -216,12 +207,12 @@ class TestQuotas:
     def test_no_fleet_is_asked_for_where_awss_quota_of_them_is_reached(self):
         of = world("", {ALICE: 5}, regions={REGION: self.shown(1000)})
         assert asked(of) == {}
-        assert "1,000 fleet requests are active in us-east-2, which is AWS's quota" in said(of, ALICE)
+        assert "1,000 fleet requests are active in us-east-2, which is AWS's quota" in sentence(of, ALICE)
 
     def test_what_a_plan_gives_one_annex_is_taken_off_for_the_next(self):
         of = world("", {ALICE: 5, RED: 5, BOB: 5}, regions={REGION: self.shown(998)})
         assert len(asked(of)) == 2
-        assert "AWS's quota" in said(of, BOB)
+        assert "AWS's quota" in sentence(of, BOB)
 
 
 def test_a_machine_in_a_place_that_the_annex_fell_back_to_counts_by_that_places_types():
@@ -230,7 +221,5 @@ def test_a_machine_in_a_place_that_the_annex_fell_back_to_counts_by_that_places_
     far = replace(of.launches[0], token="far", fleet="sfr-far", place=west, types=("g9.only",), closed=None)
     only = replace(TYPES["c5.large"], name="g9.only")
     of = replace(of, launches=[*of.launches, far], types={**of.types, west: {"g9.only": only}})
-    of = replace(
-        of, regions={**of.regions, west: RegionView([], [fleet("far", tags=carried(ALICE, of.annexes[ALICE]))])}
-    )
+    of = replace(of, regions={**of.regions, west: RegionView([], [fleet("far", tags=carried())])})
     assert asked(of) == {ALICE: 1}

@@ -1,11 +1,11 @@
 """Requirements taken apart: nothing may be read as a condition of the whole that isn't one."""
 
+import classad2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annex_core.planner.conjuncts import conjuncts
-from annex_core.planner.virtual_slot import classad2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What finished annexes have cost stays in the journal, by month, and counts for the budgets of the next ones."""
 
-import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +10,7 @@ from annex_core.adapters.journal import _STEPS, Journal
 from annex_core.adapters.journal_costs import Ledger
 from annex_core.model.annex import LaunchState
 from annex_core.model.limits import Spent
+from tests.unit.test_journal import older
 from tests.unit.world import NOW, annex, known, launch
 
 HOUR = timedelta(hours=1)
@@ -93,10 +93,9 @@ def test_less_than_aws_bills_for_counts_as_what_it_bills(journal, ledger):
 
 def test_a_journal_of_before_says_what_its_finished_annexes_cost(tmp_path):
     before = next(number for number, step in enumerate(_STEPS) if "TABLE costs" in step)
-    with sqlite3.connect(tmp_path / "journal.db") as db:
-        db.executescript("".join(_STEPS[:before]) + f"PRAGMA user_version = {before}")
-        db.executescript(FINISHED)
-    db.close()
+    old = older(tmp_path / "journal.db", before)
+    old.executescript(FINISHED)
+    old.close()
     journal = Journal(tmp_path / "journal.db")
     assert Ledger(journal, lambda region, name: None).spent(NOW) == (spent("2026-11", "0.1"),)
     journal.close()

@@ -15,7 +15,20 @@ from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
 from annex_core.planner.shortages import FIRST
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, annex, fleet, fleets, group, launch, living, snapshot, wishing
+from tests.unit.world import (
+    NOW,
+    REGION,
+    ROUTE,
+    annex,
+    fleet,
+    fleets,
+    group,
+    launch,
+    living,
+    sentence,
+    snapshot,
+    wishing,
+)
 
 MINUTE = timedelta(minutes=1)
 BOTH = replace(ROUTE, market=Market.SPOT_THEN_ON_DEMAND, instance_types=("c5.large", "c5.xlarge"))
@@ -35,10 +48,6 @@ def seen(*groups, route=BOTH, **given):
 
 def asked(of):
     return [(each.route.market, each.types, each.target) for each in fleets(of)]
-
-
-def sentence(of):
-    return plan(of).outlooks[ALICE].sentence
 
 
 def test_as_long_as_there_are_spot_machines_they_are_bought():

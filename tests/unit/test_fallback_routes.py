@@ -13,7 +13,6 @@ from annex_core.model.setback import Setback, Subject
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.holdings import remember
-from annex_core.planner.plan import plan
 from annex_core.planner.shortages import LONGEST
 from tests.unit.world import (
     ALICE,
@@ -21,6 +20,7 @@ from tests.unit.world import (
     REGION,
     ROUTE,
     TYPES,
+    actions,
     annex,
     carried,
     fleet,
@@ -29,6 +29,7 @@ from tests.unit.world import (
     instance,
     known,
     launch,
+    sentence,
     snapshot,
     wishing,
 )
@@ -63,10 +64,6 @@ def seen(*groups, first=FIRST, other=OTHER, **given):
 
 def asked(of):
     return [(each.route.name, each.route.market, each.types) for each in fleets(of)]
-
-
-def sentence(of):
-    return plan(of).outlooks[ALICE].sentence
 
 
 def test_as_long_as_the_route_has_machines_no_other_is_asked():
@@ -193,10 +190,6 @@ def view(*ids, token):
 
 
 BOTH = {"at_home": view("i-1", token="home"), "at_west": view("i-2", token="west")}
-
-
-def actions(of, kind):
-    return [action for action in plan(of).actions if isinstance(action, kind)]
 
 
 def test_machines_of_both_places_are_the_annex_s():

@@ -15,8 +15,8 @@ from annex_core.daemon.regions import Region
 from annex_core.errors import Refused, Unavailable
 from annex_core.model.names import AnnexKey
 from tests.unit.fakes import FakeCloud, FakeProber, FakeSigns, Hangs
-from tests.unit.test_provisioner import BOB, Daemon
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, group, instance
+from tests.unit.test_provisioner import Daemon
+from tests.unit.world import ALICE, BOB, NOW, REGION, ROUTE, group, instance
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

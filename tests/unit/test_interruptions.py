@@ -13,7 +13,6 @@ from annex_core.daemon.status import status
 from annex_core.model import tags
 from annex_core.model.demand import JobCounts
 from annex_core.model.eviction import Eviction
-from annex_core.model.plan import Retag
 from annex_core.model.route import Market
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
@@ -26,6 +25,7 @@ from tests.unit.world import (
     REGION,
     ROUTE,
     carried,
+    drained,
     fleet,
     fleets,
     group,
@@ -154,35 +154,25 @@ class TestARecommendationToMove:
             },
         )
 
-    def drained(self, snapshot):
-        return [
-            id_
-            for action in plan(snapshot).actions
-            if isinstance(action, Retag)
-            for some, ids in action.changes
-            if tags.DRAINING in dict(some)
-            for id_ in ids
-        ]
-
     def test_is_left_alone_where_the_route_does_not_say_otherwise(self):
-        assert self.drained(self.told(ROUTE.rebalance)) == []
+        assert drained(self.told(ROUTE.rebalance)) == []
 
     def test_drains_as_many_as_the_route_allows_those_first_that_were_told_first(self):
-        assert self.drained(self.told(2)) == ["i-0", "i-1"]
+        assert drained(self.told(2)) == ["i-0", "i-1"]
 
     def test_drains_no_more_within_an_hour(self):
         before = [known("i-9", drained=NOW - timedelta(minutes=50), gone=NOW - timedelta(minutes=40))]
-        assert self.drained(self.told(2, known=before)) == ["i-0"]
+        assert drained(self.told(2, known=before)) == ["i-0"]
 
     def test_drains_more_after_an_hour(self):
         before = [known("i-9", drained=NOW - timedelta(minutes=70), gone=NOW - timedelta(minutes=60))]
-        assert self.drained(self.told(2, known=before)) == ["i-0", "i-1"]
+        assert drained(self.told(2, known=before)) == ["i-0", "i-1"]
 
     def test_does_not_drain_twice(self):
         there = instance("i-0", tags={**carried(), tags.DRAINING: tags.stamp(NOW)})
         draining = self.told(3, machines=1, at=RegionView([there], [fleet()]))
         assert draining.known[0].drained == NOW
-        assert self.drained(draining) == []
+        assert drained(draining) == []
 
     def test_a_drained_machine_has_no_room_though_its_slot_does_not_say_so_yet(self):
         there = instance("i-0", tags={**carried(), tags.DRAINING: tags.stamp(NOW)})

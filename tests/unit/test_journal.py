@@ -57,6 +57,14 @@ def test_an_answered_launch_is_not_unanswered(journal):
     assert journal.launches([annex()])[0].fleet == "sfr-1"
 
 
+def older(path, version):
+    """A journal's file as an earlier condor_annexd left it."""
+    path.parent.mkdir(exist_ok=True)
+    made = sqlite3.connect(path, isolation_level=None)
+    made.executescript("".join(_STEPS[:version]) + f"PRAGMA user_version = {version}")
+    return made
+
+
 @pytest.mark.parametrize(
     ("endpoint", "credentials", "place"),
     [
@@ -65,11 +73,7 @@ def test_an_answered_launch_is_not_unanswered(journal):
     ],
 )
 def test_the_launches_of_an_older_journal_are_where_their_annex_was(path, endpoint, credentials, place):
-    path.parent.mkdir()
-    old = sqlite3.connect(path, isolation_level=None)
-    for step in _STEPS[:7]:
-        old.executescript(step)
-    old.execute("PRAGMA user_version = 7")
+    old = older(path, 7)
     lives = (
         "INSERT INTO annexes (id, started, owner, name, project, route, region, lease_ends, ends_at_latest, endpoint,"
         " credentials, finished) VALUES ('blue', ?, 'alice', 'blue', '', 'spot', 'us-east-2', ?, ?, ?, ?, ?)"
@@ -89,11 +93,7 @@ def test_the_launches_of_an_older_journal_are_where_their_annex_was(path, endpoi
 
 
 def test_the_launches_of_an_older_journal_are_spot_fleets_on_the_spot_market(path):
-    path.parent.mkdir()
-    old = sqlite3.connect(path, isolation_level=None)
-    for step in _STEPS[:2]:
-        old.executescript(step)
-    old.execute("PRAGMA user_version = 2")
+    old = older(path, 2)
     old.execute(
         "INSERT INTO launches VALUES ('t1', 'blue', 'us-east-2', 1, 'c5.large', '0.1', '2026-11-21T12:00:00+00:00',"
         " 'intended', NULL, NULL, NULL, '{\"SpotFleetRequestConfig\":{}}')"

@@ -12,16 +12,28 @@ from annex_core.adapters.pool_limits import read
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import Limits
 from annex_core.model.limits import PoolLimits, Spent
-from annex_core.model.names import AnnexKey
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Market
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import ADDRESS_HOUR, VOLUME_GIB_HOUR, ceiling, instance_hour
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, fleet, group, instance, launch, living, wishing
+from tests.unit.world import (
+    ALICE,
+    BOB,
+    NOW,
+    REGION,
+    ROUTE,
+    TYPES,
+    fleet,
+    fleets,
+    group,
+    instance,
+    launch,
+    living,
+    wishing,
+)
 
-BOB = AnnexKey("bob", "blue")
 BESIDE = ADDRESS_HOUR + VOLUME_GIB_HOUR * ROUTE.volume_gib
 """USD an hour of a machine's address and volume: what is added to an allowance for egress scales them with the rest."""
 
@@ -168,9 +180,7 @@ def test_all_prices_and_money_limits_scaled_together_change_no_plan(of, factor):
 @given(worlds)
 def test_nothing_is_asked_for_above_its_ceiling_or_without_one_where_dollars_are_limited(of):
     route = of.routes["spot"]
-    for each in plan(of).actions:
-        if not isinstance(each, LaunchFleet):
-            continue
+    for each in fleets(of):
         assert set(each.ceilings) == set(each.types)
         for name in each.types:
             most = each.ceilings[name]
@@ -184,9 +194,8 @@ def test_nothing_is_asked_for_above_its_ceiling_or_without_one_where_dollars_are
 @settings(max_examples=100, deadline=None)
 @given(worlds)
 def test_what_is_put_aside_is_never_less_than_what_any_type_may_cost(of):
-    for each in plan(of).actions:
-        if isinstance(each, LaunchFleet):
-            written = each.as_launch("t", NOW)
-            assert written.state is LaunchState.INTENDED
-            prices = [instance_hour(TYPES[name], each.route) for name in each.types]
-            assert written.hourly_ceiling == (None if None in prices else max(prices))
+    for each in fleets(of):
+        written = each.as_launch("t", NOW)
+        assert written.state is LaunchState.INTENDED
+        prices = [instance_hour(TYPES[name], each.route) for name in each.types]
+        assert written.hourly_ceiling == (None if None in prices else max(prices))

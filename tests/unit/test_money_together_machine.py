@@ -22,22 +22,20 @@ from annex_core.planner.outlay import by_month
 from tests.unit.fakes import AtOnce, Hangs
 from tests.unit.test_money_machine import LAG, TYPE, Region
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, REGION, ROUTE, TYPES, group, slot
+from tests.unit.world import ALICE, BOB, REGION, ROUTE, TYPES, group, slot
 
 EVE = datetime(2026, 11, 30, 21, 30, tzinfo=UTC)
 """Leases go over the turn of the month."""
 LIFETIME = timedelta(hours=1)
-RED, BOB = AnnexKey("alice", "red"), AnnexKey("bob", "blue")
+RED = AnnexKey("alice", "red")
 PROJECTS = {ALICE: "physics", RED: "maths", BOB: "physics"}
 LIMITS = read("""
     pool MaxInstances=9 MonthlyBudget=1.2
     owner alice MaxInstances=6 MaxHourlyCost=0.5 Budget=0.9
     project physics MaxVcpus=14 MonthlyBudget=0.8
-    owner bob MaxInstances=0
     owner * MaxInstances=5
     annex alice/blue Budget=0.6
 """)
-LIMITS = replace(LIMITS, said={key: value for key, value in LIMITS.said.items() if key.name != "bob"})
 OPEN = replace(ROUTE, instance_types=(TYPE,), max_instances=50, lifetime=LIFETIME)
 PRICE = instance_hour(TYPES[TYPE], OPEN)
 

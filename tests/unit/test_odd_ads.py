@@ -34,7 +34,7 @@ def test_a_wish_that_is_no_number_never_loosens_a_cap(value):
 
 
 @pytest.mark.parametrize("name", ["b.x", "x@y", "", "a" * 38, "blue\n", "../blue", "a_b"])
-def test_a_name_that_no_annex_can_have_makes_nogroup(name):
+def test_a_name_that_no_annex_can_have_makes_no_group(name):
     """With a dot in it alice's annex `bob.x` would join as alice.bob's annex `x`."""
     assert group(ad(TargetAnnexName=classad2.quote(name))) is None
 

@@ -14,7 +14,6 @@ from annex_core.daemon.status import status
 from annex_core.errors import BadRequest, NotPermitted, Refused
 from annex_core.model import tags
 from annex_core.model.keys import Keys
-from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.places import once
 from tests.unit.fakes import FakeCloud, key_desk
@@ -25,11 +24,10 @@ from tests.unit.test_answering import recorded as recorded
 from tests.unit.test_answering import woken as woken
 from tests.unit.test_commands import Desk
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, NOW, ROUTE, annex, carried, fleet, group, instance, snapshot
+from tests.unit.world import ALICE, BOB, NOW, ROUTE, annex, carried, fleet, group, instance, snapshot
 
 BY_OWNER = replace(ROUTE, credentials="owner")
 ALICES, BOBS = (BY_OWNER.of(user).place for user in ("alice", "bob"))
-BOB = AnnexKey("bob", "blue")
 GOOD, OTHER = Keys("AKIAALICE", "alice's secret"), Keys("AKIAOTHER", "another secret")
 HANDED = json.dumps({"access": "AKIAALICE", "secret": "hush+/="}).encode()
 MINUTE = timedelta(minutes=1)

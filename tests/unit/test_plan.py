@@ -15,6 +15,7 @@ from annex_core.planner.plan import plan
 from annex_core.planner.step import FLEETS_A_STEP
 from tests.unit.world import (
     ALICE,
+    BOB,
     NOW,
     REGION,
     ROUTE,
@@ -28,17 +29,13 @@ from tests.unit.world import (
     known,
     launch,
     living,
+    sentence,
     slot,
     snapshot,
     wishing,
 )
 
-BOB = AnnexKey("bob", "blue")
 BIG = replace(ROUTE, instance_types=("c5.4xlarge",))
-
-
-def sentence(of, key=ALICE):
-    return plan(of).outlooks[key].sentence
 
 
 class TestGrowth:

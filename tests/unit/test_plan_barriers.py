@@ -4,12 +4,23 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from annex_core.model.names import AnnexKey
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, fleets, group, instance, known, living, snapshot, wishing
-
-BOB = AnnexKey("bob", "blue")
+from tests.unit.world import (
+    ALICE,
+    BOB,
+    NOW,
+    REGION,
+    ROUTE,
+    TYPES,
+    fleets,
+    group,
+    instance,
+    known,
+    living,
+    snapshot,
+    wishing,
+)
 
 
 class Broken:

@@ -21,7 +21,6 @@ from annex_core.errors import NotPermitted, OverQuota, Unavailable
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.limits import PoolLimits
-from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
 from annex_core.planner.matching import Matcher
 from annex_core.planner.outlay import price
@@ -37,9 +36,7 @@ from tests.unit.fakes import (
     FakeTokens,
     Hangs,
 )
-from tests.unit.world import ACCESS_POINT, ALICE, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
-
-BOB = AnnexKey("bob", "blue")
+from tests.unit.world import ACCESS_POINT, ALICE, BOB, DOMAIN, NOW, REGION, ROUTE, TYPES, group, instance
 
 
 class Daemon:

@@ -9,11 +9,10 @@ from annex_core.daemon.hands import Errand
 from annex_core.errors import NotPermitted
 from annex_core.model.freeze import Freeze, Mode
 from annex_core.model.signs import Signs
-from annex_core.planner.plan import plan
 from annex_core.planner.safeguard import FRESH
 from tests.unit.fakes import Hangs
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, fleets, group, snapshot
+from tests.unit.world import NOW, REGION, ROUTE, fleets, group, sentence, snapshot
 
 UNGUARDED = {ROUTE.name: replace(ROUTE, reaper=False)}
 
@@ -29,10 +28,6 @@ def daemon(tmp_path):
 def told(signs, **given):
     """A snapshot in which a job waits and the region's parameters say so; None: they didn't answer."""
     return snapshot([group()], signs={} if signs is None else {REGION: signs}, **given)
-
-
-def sentence(of):
-    return plan(of).outlooks[ALICE].sentence
 
 
 # The rule

@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 from annex_core.model.annex import LaunchState
 from annex_core.model.snapshot import RegionView
 from annex_core.model.wording import clause, counted, size
-from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, fleet, group, launch, living, snapshot
+from tests.unit.world import NOW, REGION, ROUTE, fleet, group, launch, living, sentence, snapshot
 
 SAID = "Ordered by a fault of the rehearsal."
 MINUTE = timedelta(minutes=1)
-
-
-def sentence(of):
-    return plan(of).outlooks[ALICE].sentence
 
 
 @given(st.integers(2, 1000))

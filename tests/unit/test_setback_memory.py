@@ -11,8 +11,8 @@ from annex_core.model.annex import LaunchState
 from annex_core.model.supply import OpenRequest
 from annex_core.planner.shortages import LONGEST
 from annex_core.ports import Refusal
-from tests.unit.test_provisioner import BOB, Daemon
-from tests.unit.world import ALICE, NOW, ROUTE, carried, group, instance
+from tests.unit.test_provisioner import Daemon
+from tests.unit.world import ALICE, BOB, NOW, ROUTE, carried, group, instance
 
 MINUTE = timedelta(minutes=1)
 NONE = NoCapacity("CreateFleet: InsufficientInstanceCapacity: none")

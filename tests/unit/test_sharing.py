@@ -10,29 +10,41 @@ from annex_core.model.annex import Ending
 from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Order
 from annex_core.model.place import OWNER
-from annex_core.model.plan import LaunchFleet
 from annex_core.model.snapshot import RegionView
-from annex_core.planner.plan import plan
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, Named
 from tests.unit.test_commands import Desk
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, annex, carried, group, instance, known, snapshot
+from tests.unit.world import (
+    ALICE,
+    BOB,
+    NOW,
+    REGION,
+    ROUTE,
+    annex,
+    carried,
+    fleets,
+    group,
+    instance,
+    known,
+    sentence,
+    snapshot,
+)
 
 SHARED = AnnexKey(ANYBODY, "blue")
 LIFE = annex(SHARED)
 ORDER = Order("o-1", LIFE.id, NOW, "admin", instances=2)
-IN_VIEW = RegionView([instance(tags=carried(SHARED, LIFE))])
+IN_VIEW = RegionView([instance(tags=carried(SHARED))])
 
 
 def with_shared(*, life=LIFE, **given):
     """bob's job waits for blue, and there is a blue for anybody's."""
-    bobs = group(key=AnnexKey("bob", "blue"))
+    bobs = group(key=BOB)
     annexes = {SHARED: life, **given.pop("annexes", {})}
     return snapshot([bobs, *given.pop("groups", ())], annexes=annexes, **given)
 
 
 def owners(of):
     """Whose annexes get machines."""
-    return {each.annex.key.owner for each in plan(of).actions if isinstance(each, LaunchFleet)}
+    return {each.annex.key.owner for each in fleets(of)}
 
 
 @pytest.fixture
@@ -94,7 +106,7 @@ def test_ones_own_annex_of_that_name_comes_first_and_may_be_made_beside_it(desk)
 def test_a_job_that_names_it_waits_for_its_machines_and_begins_none_of_its_owners(given):
     of = with_shared(**given)
     assert owners(of) <= {ANYBODY}
-    assert plan(of).outlooks[AnnexKey("bob", "blue")].sentence.startswith("Annex blue is for anybody's jobs: ")
+    assert sentence(of, BOB).startswith("Annex blue is for anybody's jobs: ")
 
 
 def test_it_grows_by_no_job():
@@ -115,5 +127,4 @@ def test_where_it_has_no_machine_or_takes_no_job_the_owners_begins_as_ever(given
 
 
 def test_who_has_an_annex_of_that_name_already_keeps_it():
-    bobs = AnnexKey("bob", "blue")
-    assert owners(with_shared(annexes={bobs: annex(bobs)}, regions={REGION: IN_VIEW})) == {"bob"}
+    assert owners(with_shared(annexes={BOB: annex(BOB)}, regions={REGION: IN_VIEW})) == {"bob"}

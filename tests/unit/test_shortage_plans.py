@@ -3,17 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from annex_core.model.names import AnnexKey
 from annex_core.model.order import Order
 from annex_core.model.route import Market
 from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
-from annex_core.planner.plan import plan
 from annex_core.planner.shortages import FIRST
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, annex, fleets, group, launch, living, snapshot
+from tests.unit.world import ALICE, BOB, NOW, REGION, ROUTE, annex, fleets, group, launch, living, sentence, snapshot
 
 A, B = "us-east-2a", "us-east-2b"
-BOB = AnnexKey("bob", "blue")
 MINUTE = timedelta(minutes=1)
 
 
@@ -27,10 +24,6 @@ def short(*types, **given):
 
 def asked(of):
     return [(each.types, each.target) for each in fleets(of)]
-
-
-def sentence(of, key=ALICE):
-    return plan(of).outlooks[key].sentence
 
 
 def test_a_type_that_aws_has_none_of_is_not_in_the_next_request():

@@ -9,24 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annex_core.adapters.pool_limits import read
-from annex_core.model import tags
 from annex_core.model.annex import LaunchState
 from annex_core.model.demand import JobCounts, Limits
-from annex_core.model.names import AnnexKey, annex_id
-from annex_core.model.plan import CancelFleets, CloseLaunch, LaunchFleet, Retag, Terminate
+from annex_core.model.plan import CancelFleets, CloseLaunch, LaunchFleet, Terminate
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
+from tests.unit import world
 from tests.unit.world import (
-    ACCESS_POINT,
     ALICE,
+    BOB,
     NOW,
     REGION,
     ROUTE,
     TYPES,
+    actions,
     annex,
     carried,
     fleet,
+    fleets,
     group,
     instance,
     known,
@@ -35,7 +36,6 @@ from tests.unit.world import (
     snapshot,
 )
 
-BOB = AnnexKey("bob", "blue")
 LONG_AGO = NOW - timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
@@ -51,7 +51,7 @@ def yard(machines, cap=10, groups=(), coming=0, **given):
         coming: Machines of alice's that are still open.
     """
     keys = {key for key, _, _ in machines.values()} | {ALICE}
-    lives = {key: annex(key, id=annex_id(key, access_point=ACCESS_POINT), started=LONG_AGO) for key in keys}
+    lives = {key: annex(key, started=LONG_AGO) for key in keys}
     launches, listed, remembered, slots = [], [], [], []
     for id_, (key, type_, busy) in machines.items():
         launches.append(
@@ -64,7 +64,7 @@ def yard(machines, cap=10, groups=(), coming=0, **given):
                 closed=LONG_AGO + 9 * MINUTE,
             )
         )
-        listed.append(instance(id_, type=type_, launched=LONG_AGO, fleet=f"sfr-{id_}", tags=carried(key, lives[key])))
+        listed.append(instance(id_, type=type_, launched=LONG_AGO, fleet=f"sfr-{id_}", tags=carried(key)))
         joined = None if busy is None else LONG_AGO
         remembered.append(
             known(
@@ -100,16 +100,8 @@ def yard(machines, cap=10, groups=(), coming=0, **given):
 
 
 def drained(of):
-    found = set()
-    for action in plan(of).actions:
-        if isinstance(action, Retag):
-            for some, ids in action.changes:
-                found |= {*ids} if tags.DRAINING in dict(some) else set()
-    return found
-
-
-def actions(of, kind):
-    return [action for action in plan(of).actions if isinstance(action, kind)]
+    """In whatever order."""
+    return {*world.drained(of)}
 
 
 SMALL, LARGE = "c5.large", "c5.4xlarge"
@@ -280,7 +272,7 @@ class TestOpenRequests:
 @given(st.lists(st.builds(group, idle=st.integers(1, 80), cpus=st.integers(1, 16)), min_size=1, max_size=3))
 def test_what_a_plan_asks_for_it_does_not_give_up_again_and_ask_for_anew(groups):
     of = snapshot(groups, routes={"spot": replace(ROUTE, max_instances=100, grow_interval=timedelta(0))})
-    asked = [action for action in plan(of).actions if isinstance(action, LaunchFleet)]
+    asked = fleets(of)
     life = asked[0].annex
     made = [
         replace(each.as_launch(f"t{n}", NOW - MINUTE), state=LaunchState.REQUESTED, fleet=f"sfr-t{n}")

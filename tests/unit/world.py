@@ -14,7 +14,7 @@ from annex_core.model.demand import JobGroup, Wishes
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.place import Place
-from annex_core.model.plan import LaunchFleet
+from annex_core.model.plan import LaunchFleet, Retag
 from annex_core.model.route import Route
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
@@ -28,6 +28,7 @@ DOMAIN = "pool.example"
 ACCESS_POINT = "ap.example"
 REGION = Place("us-east-2")
 ALICE = AnnexKey("alice", "blue")
+BOB = AnnexKey("bob", "blue")
 
 ROUTE = Route(
     name="spot",
@@ -199,8 +200,23 @@ def living(groups: Iterable[JobGroup] | None = (), *, at: RegionView, **given: A
     return snapshot(groups, **{"annexes": {ALICE: annex()}, "regions": {REGION: at}, **given})
 
 
+def actions(of: Snapshot, kind: Any) -> list[Any]:
+    return [action for action in plan(of).actions if isinstance(action, kind)]
+
+
 def fleets(of: Snapshot) -> list[LaunchFleet]:
-    return [action for action in plan(of).actions if isinstance(action, LaunchFleet)]
+    return actions(of, LaunchFleet)
+
+
+def drained(of: Snapshot) -> list[str]:
+    """Instances that no job may come to any more, in the plan's order."""
+    retags = [change for action in actions(of, Retag) for change in action.changes]
+    return [id_ for wanted, ids in retags if tags.DRAINING in dict(wanted) for id_ in ids]
+
+
+def sentence(of: Snapshot, key: AnnexKey = ALICE) -> str:
+    """What the jobs of an annex are told."""
+    return plan(of).outlooks[key].sentence
 
 
 def known(id_: str, **given: Any) -> KnownInstance:
