@@ -8,16 +8,13 @@ import pytest
 
 from annex_core.model.annex import LaunchState
 from annex_core.model.order import Order
-from annex_core.model.place import Place
 from annex_core.model.plan import CloseLaunch
 from annex_core.model.route import FleetApi, Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
 from annex_core.planner.shortages import FIRST
 from tests.unit.world import (
     NOW,
-    REGION,
     ROUTE,
     annex,
     fleet,
@@ -26,6 +23,7 @@ from tests.unit.world import (
     launch,
     living,
     sentence,
+    setback,
     snapshot,
     wishing,
 )
@@ -34,12 +32,11 @@ MINUTE = timedelta(minutes=1)
 BOTH = replace(ROUTE, market=Market.SPOT_THEN_ON_DEMAND, instance_types=("c5.large", "c5.xlarge"))
 
 
-def setback(name, since=20 * MINUTE, last=MINUTE, market=Market.SPOT, tries=3):
-    return Setback(Subject(Place(REGION), market, name), "none", since=NOW - since, last=NOW - last, tries=tries)
-
-
-def short(*names, **given):
-    return [setback(name, **given) for name in names or BOTH.instance_types]
+def short(*names, since=20 * MINUTE, last=MINUTE, market=Market.SPOT):
+    return [
+        setback(name, since=NOW - since, last=NOW - last, market=market, tries=3)
+        for name in names or BOTH.instance_types
+    ]
 
 
 def seen(*groups, route=BOTH, **given):

@@ -9,7 +9,6 @@ from annex_core.model.annex import Ending, LaunchState
 from annex_core.model.place import Place
 from annex_core.model.plan import CancelFleets, CloseLaunch, FinishAnnex, LaunchFleet, Retag, Terminate
 from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.holdings import remember
@@ -30,6 +29,7 @@ from tests.unit.world import (
     known,
     launch,
     sentence,
+    setback,
     snapshot,
     wishing,
 )
@@ -44,8 +44,7 @@ OTHER = replace(
 
 def short(*names, place=HOME, market=Market.SPOT, ago=20 * MINUTE):
     return [
-        Setback(Subject(place, market, name), "none", since=NOW - ago, last=NOW - MINUTE, tries=6)
-        for name in names or FIRST.instance_types
+        setback(name, since=NOW - ago, place=place, market=market, tries=6) for name in names or FIRST.instance_types
     ]
 
 

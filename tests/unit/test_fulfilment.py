@@ -3,13 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from annex_core.model.place import Place
 from annex_core.model.plan import CancelFleets, CloseLaunch, Terminate
-from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import NOW, REGION, ROUTE, TYPES, fleet, fleets, group, instance, launch, living, slot
+from tests.unit.world import NOW, ROUTE, TYPES, fleet, fleets, group, instance, launch, living, setback, slot
 
 
 class TestAFleetThatFulfilsLittle:
@@ -41,7 +38,6 @@ class TestAFleetThatFulfilsLittle:
 
     def test_is_asked_for_elsewhere_where_aws_has_said_that_it_has_none(self):
         at = self.of(age=timedelta(minutes=11), closed=NOW - timedelta(seconds=30))
-        none = Setback(Subject(Place(REGION), Market.SPOT, type="c5.large"), "no capacity", since=NOW, last=NOW)
-        asked = fleets(replace(at, setbacks=[none]))
+        asked = fleets(replace(at, setbacks=[setback("c5.large", ago=timedelta(0))]))
         assert asked
         assert not [each for each in asked if "c5.large" in each.types]

@@ -7,10 +7,9 @@ import pytest
 
 from annex_core.errors import NoCapacity, NotPermitted, OverQuota, OverVcpuQuota, Refused
 from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.noes import lifted, subjects
-from tests.unit.world import NOW, REGION, instance, launch, snapshot
+from tests.unit.world import NOW, REGION, instance, launch, setback, snapshot
 
 A, B = "us-east-2a", "us-east-2b"
 ASKED = launch(
@@ -57,7 +56,7 @@ def test_what_no_time_will_cure_is_no_setback(error):
 
 
 def over(*machines, quota="", type_="c5.large", zone=A):
-    known = Setback(Subject(REGION, Market.SPOT, type_, zone, quota), "none", NOW - 5 * MINUTE, NOW - 5 * MINUTE)
+    known = setback(type_, zone, quota=quota, ago=5 * MINUTE)
     view = RegionView(instances=machines)
     return [each.lifted for each in lifted(snapshot(setbacks=[known], regions={REGION: view}))]
 
@@ -90,6 +89,6 @@ def test_a_machine_of_the_class_shows_that_the_quota_has_room():
 
 
 def test_the_clock_that_machines_begin_by_is_aws_s():
-    known = Setback(Subject(REGION, Market.SPOT, "c5.large", A), "none", NOW - 5 * MINUTE, NOW - 5 * MINUTE)
+    known = setback("c5.large", A, ago=5 * MINUTE)
     view = RegionView(instances=[came(ago=timedelta(0))], ahead=timedelta(minutes=10))
     assert lifted(snapshot(setbacks=[known], regions={REGION: view})) == []

@@ -1,15 +1,13 @@
 """What a type is expected to cost, which orders it among others and reserves nothing."""
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 from annex_core.model.prices import SpotPrices
 from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.planner.caps import beside, instance_hour
 from annex_core.planner.offers import expected
-from tests.unit.world import NOW, REGION, ROUTE, TYPES, snapshot
+from tests.unit.world import NOW, REGION, ROUTE, TYPES, setback, snapshot
 
 A, B = "us-east-2a", "us-east-2b"
 TWO_ZONES = replace(ROUTE, subnets=("subnet-1", "subnet-2"))
@@ -32,7 +30,7 @@ def test_a_zone_in_which_the_route_has_no_subnet_is_not_asked():
 
 
 def test_a_zone_that_has_none_now_is_not_asked():
-    short = Setback(Subject(REGION, Market.SPOT, "c5.large", B), "none", NOW - timedelta(minutes=1), NOW)
+    short = setback("c5.large", B, last=NOW)
     prices = [("c5.large", A, "0.04"), ("c5.large", B, "0.03")]
     assert hour(prices=prices, setbacks=[short]) == Decimal("0.04")
 

@@ -4,18 +4,26 @@ from dataclasses import replace
 from datetime import timedelta
 
 from annex_core.model.order import Order
-from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.shortages import FIRST
-from tests.unit.world import ALICE, BOB, NOW, REGION, ROUTE, annex, fleets, group, launch, living, sentence, snapshot
+from tests.unit.world import (
+    ALICE,
+    BOB,
+    NOW,
+    REGION,
+    ROUTE,
+    annex,
+    fleets,
+    group,
+    launch,
+    living,
+    sentence,
+    setback,
+    snapshot,
+)
 
 A, B = "us-east-2a", "us-east-2b"
 MINUTE = timedelta(minutes=1)
-
-
-def setback(type_="c5.large", zone="", ago=MINUTE, quota="", why="no capacity"):
-    return Setback(Subject(REGION, Market.SPOT, type_, zone, quota), why, since=NOW - ago, last=NOW - ago)
 
 
 def short(*types, **given):

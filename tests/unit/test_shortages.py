@@ -6,36 +6,28 @@ from datetime import timedelta
 import pytest
 
 from annex_core.model.route import Market
-from annex_core.model.setback import Setback, Subject
+from annex_core.model.setback import Subject
 from annex_core.planner.shortages import FIRST, FORGOTTEN, LONGEST, aside, penalty, set_back, shortages, until
-from tests.unit.world import NOW, REGION, ROUTE, known, launch, snapshot
+from tests.unit.world import NOW, REGION, ROUTE, known, launch, setback, snapshot
 
 A, B = "us-east-2a", "us-east-2b"
 TWO_ZONES = replace(ROUTE, subnets=("subnet-1", "subnet-2"), instance_types=("c5.large", "m5.large"))
 ZONES = {REGION: {"subnet-1": A, "subnet-2": B}}
 MINUTE = timedelta(minutes=1)
-
-
-def subject(type_="c5.large", zone=A, **given):
-    return Subject(**{"place": REGION, "market": Market.SPOT, "type": type_, "zone": zone, **given})
-
-
-def setback(type_="c5.large", zone=A, ago=MINUTE, tries=1, why="no capacity", lifted=None, **given):
-    at = NOW - ago
-    return Setback(subject(type_, zone, **given), why, since=at, last=at, tries=tries, lifted=lifted)
+SHORT = Subject(REGION, Market.SPOT, "c5.large", A)
 
 
 def seen(*setbacks, route=TWO_ZONES, **given):
     return shortages(route, snapshot(zones=ZONES, setbacks=setbacks, **given))
 
 
-def noes(*after, why="no capacity"):
+def noes(*after):
     """A setback after noes so long one after the other, the last one now."""
     at, found = NOW - sum(after, timedelta(0)), None
-    found = set_back(None, subject(), why, at)
+    found = set_back(None, SHORT, "no capacity", at)
     for each in after:
         at += each
-        found = set_back(found, subject(), why, at)
+        found = set_back(found, SHORT, "no capacity", at)
     return found
 
 
@@ -126,7 +118,7 @@ def test_it_is_put_aside_for_twice_as_long_each_time_and_an_hour_at_most():
     waits, found = [], None
     at = NOW
     for _ in range(8):
-        found = set_back(found, subject(), "no capacity", at)
+        found = set_back(found, SHORT, "no capacity", at)
         waits.append(penalty(found))
         at = until(found)
     assert waits == [MINUTE * each for each in (2, 4, 8, 16, 32, 60, 60, 60)]
@@ -147,10 +139,10 @@ def test_a_no_after_hours_is_a_first_one():
 
 def test_one_machine_in_between_does_not_make_the_next_no_a_first_one():
     before = replace(noes(5 * MINUTE), lifted=NOW + MINUTE)
-    after = set_back(before, subject(), "no capacity", NOW + 6 * MINUTE)
+    after = set_back(before, SHORT, "no capacity", NOW + 6 * MINUTE)
     assert (after.tries, after.since, after.stands) == (3, NOW + 6 * MINUTE, True)
 
 
 def test_an_hour_of_machines_makes_the_next_no_a_first_one():
     before = replace(noes(5 * MINUTE), lifted=NOW + MINUTE)
-    assert set_back(before, subject(), "no capacity", NOW + timedelta(hours=1)).tries == 1
+    assert set_back(before, SHORT, "no capacity", NOW + timedelta(hours=1)).tries == 1

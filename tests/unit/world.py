@@ -15,7 +15,8 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.place import Place
 from annex_core.model.plan import LaunchFleet, Retag
-from annex_core.model.route import Route
+from annex_core.model.route import Market, Route
+from annex_core.model.setback import Setback, Subject
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Fleet, Instance, InstanceState, Slot
@@ -228,6 +229,27 @@ def known(id_: str, **given: Any) -> KnownInstance:
             "type": "c5.large",
             "launched": NOW - timedelta(minutes=30),
             "hourly_ceiling": Decimal("0.1"),
+            **given,
+        }
+    )
+
+
+def setback(
+    type_: str = "c5.large",
+    zone: str = "",
+    *,
+    ago: timedelta = timedelta(minutes=1),
+    place: Place = REGION,
+    market: Market = Market.SPOT,
+    quota: str = "",
+    **given: Any,
+) -> Setback:
+    return Setback(
+        **{
+            "subject": Subject(place, market, type_, zone, quota),
+            "why": "no capacity",
+            "since": NOW - ago,
+            "last": NOW - ago,
             **given,
         }
     )
