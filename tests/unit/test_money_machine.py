@@ -88,31 +88,33 @@ class Region(FakeCloud):
         return made
 
 
-class Money(RuleBasedStateMachine):
+class Aws(RuleBasedStateMachine):
+    """A daemon and its region, and what AWS does to them."""
+
+    losses = 1
+    """So many answers of AWS's are lost in a row."""
+
     def __init__(self):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.daemon = Daemon(Path(self.folder.name) / "journal.db")
         self.daemon.cloud = self.cloud = Region()
-        self.daemon.routes = {LIMITED.name: LIMITED}
-        self.daemon.start()
-        self.daemon.queue.groups = [group(60)]
         self.launched = {}
 
     def teardown(self):
         self.daemon.journal.close()
         self.folder.cleanup()
 
-    @rule(idle=st.sampled_from([0, 3, 60]))
-    def jobs(self, idle):
-        self.daemon.queue.groups = [group(idle)] if idle else []
-
     @rule(seconds=st.sampled_from([1, 20, 121, 301, 601]))
     def cycle(self, seconds):
         self.cloud.now = self.daemon.now + timedelta(seconds=seconds)
+        self.before_a_look()
         self.daemon.cycle(after=timedelta(seconds=seconds))
         self.cloud.unlisted.clear()
         self.cloud.unlisted_fleets.clear()
+
+    def before_a_look(self):
+        """What machines do by themselves."""
 
     @rule()
     def the_daemon_dies(self):
@@ -127,7 +129,7 @@ class Money(RuleBasedStateMachine):
     @rule(dies=st.booleans(), error=st.sampled_from([None, NotPermitted, NoCapacity, OutcomeUnknown]))
     def aws_acts_does_not_answer_does_not_list_it_and_says_otherwise_later(self, dies, error):
         before = len(self.cloud.listed_fleets)
-        self.cloud.loses_answers = 1
+        self.cloud.loses_answers = self.losses
         self.cycle(121)
         if dies:
             self.daemon.restart()
@@ -136,6 +138,34 @@ class Money(RuleBasedStateMachine):
         self.cycle(20)
         self.cloud.loses_answers = 0
         self.cloud.errors.clear()
+
+    @precondition(lambda self: self.cloud.machines)
+    @rule(data=st.data())
+    def a_machine_is_interrupted(self, data):
+        self.cloud.terminate([data.draw(st.sampled_from(sorted(self.cloud.machines)))])
+        self.cloud.terminated.pop()
+
+    @precondition(lambda self: self.cloud.machines)
+    @rule(data=st.data())
+    def a_young_machine_is_missing_in_the_next_listing(self, data):
+        self.cloud.unlisted.add(data.draw(st.sampled_from(sorted(self.cloud.machines))))
+        self.cycle(20)
+
+    @rule()
+    def tags_arrive(self):
+        self.cloud.untagged.clear()
+
+
+class Money(Aws):
+    def __init__(self):
+        super().__init__()
+        self.daemon.routes = {LIMITED.name: LIMITED}
+        self.daemon.start()
+        self.daemon.queue.groups = [group(60)]
+
+    @rule(idle=st.sampled_from([0, 3, 60]))
+    def jobs(self, idle):
+        self.daemon.queue.groups = [group(idle)] if idle else []
 
     @precondition(lambda self: any(self.cloud.open.values()))
     @rule(most=st.integers(1, 3), tagged=st.booleans())
@@ -153,22 +183,6 @@ class Money(RuleBasedStateMachine):
         joined = data.draw(st.sampled_from(sorted(self.cloud.machines)))
         if self.cloud.now - self.launched[joined] >= LAG:
             self.daemon.slots.advertised += [slot(joined, ALICE, free_cpus=0)]
-
-    @precondition(lambda self: self.cloud.machines)
-    @rule(data=st.data())
-    def a_machine_is_interrupted(self, data):
-        self.cloud.terminate([data.draw(st.sampled_from(sorted(self.cloud.machines)))])
-        self.cloud.terminated.pop()
-
-    @precondition(lambda self: self.cloud.machines)
-    @rule(data=st.data())
-    def a_young_machine_is_missing_in_the_next_listing(self, data):
-        self.cloud.unlisted.add(data.draw(st.sampled_from(sorted(self.cloud.machines))))
-        self.cycle(20)
-
-    @rule()
-    def tags_arrive(self):
-        self.cloud.untagged.clear()
 
     @invariant()
     def no_more_machines_than_the_cap(self):

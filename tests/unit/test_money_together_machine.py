@@ -1,18 +1,16 @@
 """Whatever AWS does, whenever the daemon dies and however late its hands are: no limit that annexes share is passed."""
 
-import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from annex_core.adapters.pool_limits import read
 from annex_core.daemon.hands import Errand
-from annex_core.errors import NoCapacity, NotPermitted, OutcomeUnknown, Refused, Unavailable
+from annex_core.errors import Refused
 from annex_core.model import tags
 from annex_core.model.limits import subjects
 from annex_core.model.names import AnnexKey
@@ -20,8 +18,7 @@ from annex_core.planner.caps import instance_hour
 from annex_core.planner.commands import extended
 from annex_core.planner.outlay import by_month
 from tests.unit.fakes import AtOnce, Hangs
-from tests.unit.test_money_machine import LAG, TYPE, Region
-from tests.unit.test_provisioner import Daemon
+from tests.unit.test_money_machine import LAG, TYPE, Aws
 from tests.unit.world import ALICE, BOB, REGION, ROUTE, TYPES, group, slot
 
 EVE = datetime(2026, 11, 30, 21, 30, tzinfo=UTC)
@@ -40,25 +37,16 @@ OPEN = replace(ROUTE, instance_types=(TYPE,), max_instances=50, lifetime=LIFETIM
 PRICE = instance_hour(TYPES[TYPE], OPEN)
 
 
-class MoneyTogether(RuleBasedStateMachine):
+class MoneyTogether(Aws):
+    losses = 2
+
     def __init__(self):
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.daemon = Daemon(Path(self.folder.name) / "journal.db")
-        self.daemon.now = EVE
-        self.daemon.cloud = self.cloud = Region()
-        self.cloud.now = EVE
+        self.daemon.now = self.cloud.now = EVE
         self.daemon.routes = {OPEN.name: OPEN}
         self.daemon.limits = LIMITS
         self.daemon.start()
         self.jobs(dict.fromkeys(PROJECTS, 60))
-        self.launched = {}
-        self.gone = {}
-        """Of machines that were terminated: when. The others end with the lease that their tags name."""
-
-    def teardown(self):
-        self.daemon.journal.close()
-        self.folder.cleanup()
 
     @rule(idle=st.fixed_dictionaries({key: st.sampled_from([0, 3, 60]) for key in PROJECTS}))
     def jobs(self, idle):
@@ -66,18 +54,13 @@ class MoneyTogether(RuleBasedStateMachine):
             group(count, key=key, project=PROJECTS[key]) for key, count in idle.items() if count
         ]
 
-    @rule(seconds=st.sampled_from([1, 20, 121, 301, 601]))
-    def cycle(self, seconds):
-        self.cloud.now = self.daemon.now + timedelta(seconds=seconds)
+    def before_a_look(self):
         self._timers()
         self.daemon.slots.advertised = [
             slot(each.id, tags.key_of(each.tags), free_cpus=0)
             for each in self.cloud.machines.values()
             if self.cloud.now - each.launched >= LAG
         ]
-        self.daemon.cycle(after=timedelta(seconds=seconds))
-        self.cloud.unlisted.clear()
-        self.cloud.unlisted_fleets.clear()
 
     def _timers(self):
         """A machine powers itself off at the lease's end, daemon or no daemon."""
@@ -97,30 +80,6 @@ class MoneyTogether(RuleBasedStateMachine):
             self._fill(fleet, self.cloud.open[fleet.id])
         for _ in range(hours * 6 + 1):
             self.cycle(601)
-
-    @rule()
-    def the_daemon_dies(self):
-        self.daemon.restart()
-        self.daemon.hung.clear()
-
-    @rule(error=st.sampled_from([Unavailable, NotPermitted, NoCapacity]))
-    def aws_refuses(self, error):
-        self.cloud.errors["request"] = [error("as it may")]
-        self.cycle(121)
-        self.cloud.errors.clear()
-
-    @rule(dies=st.booleans(), error=st.sampled_from([None, NotPermitted, NoCapacity, OutcomeUnknown]))
-    def aws_acts_does_not_answer_does_not_list_it_and_says_otherwise_later(self, dies, error):
-        before = len(self.cloud.listed_fleets)
-        self.cloud.loses_answers = 2
-        self.cycle(121)
-        if dies:
-            self.daemon.restart()
-        self.cloud.unlisted_fleets |= {each.id for each in self.cloud.listed_fleets[before:]}
-        self.cloud.errors["request"] = [error("as it may")] if error else []
-        self.cycle(20)
-        self.cloud.loses_answers = 0
-        self.cloud.errors.clear()
 
     @rule(first=st.sampled_from([*PROJECTS]), then=st.sampled_from([*PROJECTS]), seconds=st.sampled_from([1, 100, 130]))
     def hands_are_slow_and_act_when_another_plan_was_made(self, first, then, seconds):
@@ -145,21 +104,6 @@ class MoneyTogether(RuleBasedStateMachine):
         made = {self.cloud.fill(fleet) for _ in range(count)}
         self.launched |= dict.fromkeys(made, (self.cloud.now, fleet.tags))
         return made
-
-    @precondition(lambda self: self.cloud.machines)
-    @rule(data=st.data())
-    def a_machine_is_interrupted(self, data):
-        self.cloud.terminate([data.draw(st.sampled_from(sorted(self.cloud.machines)))])
-
-    @precondition(lambda self: self.cloud.machines)
-    @rule(data=st.data())
-    def a_young_machine_is_missing_in_the_next_listing(self, data):
-        self.cloud.unlisted.add(data.draw(st.sampled_from(sorted(self.cloud.machines))))
-        self.cycle(20)
-
-    @rule()
-    def tags_arrive(self):
-        self.cloud.untagged.clear()
 
     @precondition(lambda self: self.daemon.provisioner.standing)
     @rule(data=st.data(), minutes=st.sampled_from([65, 90, 240]))
