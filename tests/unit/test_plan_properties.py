@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from unittest.mock import patch
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,11 +10,11 @@ from hypothesis import strategies as st
 from annex_core.model.annex import LaunchState
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
-from annex_core.planner import caps
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
 from tests.unit.strategies import capped_routes
-from tests.unit.world import ALICE, NOW, REGION, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
+from tests.unit.test_money_properties import scaled
+from tests.unit.world import ALICE, NOW, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
 
 groups = st.lists(
     st.builds(
@@ -157,25 +156,8 @@ def test_the_same_snapshot_gives_the_same_plan(of):
 @settings(max_examples=150, deadline=None)
 @given(worlds, st.sampled_from([Decimal(2), Decimal(10), Decimal("0.25")]))
 def test_all_prices_and_all_limits_in_dollars_scaled_together_change_no_plan(of, factor):
-    route = of.routes["spot"]
-    scaled = replace(
-        route,
-        max_hourly_cost=None if route.max_hourly_cost is None else route.max_hourly_cost * factor,
-        budget=None if route.budget is None else route.budget * factor,
-    )
-    dearer = {
-        name: replace(kind, on_demand=None if kind.on_demand is None else kind.on_demand * factor)
-        for name, kind in TYPES.items()
-    }
-    asked = [replace(each, hourly_ceiling=each.hourly_ceiling * factor) for each in of.launches]
-    known = [replace(each, hourly_ceiling=each.hourly_ceiling * factor) for each in of.known]
     before = [(each.types, each.target) for each in fleets(of)]
-    with (
-        patch.object(caps, "ADDRESS_HOUR", caps.ADDRESS_HOUR * factor),
-        patch.object(caps, "VOLUME_GIB_HOUR", caps.VOLUME_GIB_HOUR * factor),
-    ):
-        other = replace(of, routes={"spot": scaled}, types={REGION: dearer}, launches=tuple(asked), known=tuple(known))
-        after = [(each.types, each.target) for each in fleets(other)]
+    after = [(each.types, each.target) for each in fleets(scaled(of, factor))]
     assert after == before
 
 
