@@ -197,6 +197,11 @@ class TestAMachineThatBurnsThroughJobs:
         assert drained(at) == ["i-well-c5.large-0"]
         assert any("i-well-c5.large-0 fails job after job" in each for each in plan(at).troubles)
 
+    def test_is_told_once(self):
+        at = self.burning({**self.WELL, "i-well-c5.large-0": self.BURNS})
+        told = [replace(each, drained=NOW) if each.id == "i-well-c5.large-0" else each for each in at.known]
+        assert drained(replace(at, known=told)) == []
+
     @pytest.mark.parametrize(
         "outcomes",
         [

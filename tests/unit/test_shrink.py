@@ -262,6 +262,11 @@ class TestOpenRequests:
         young = [replace(each, intended=NOW) if each.token == "open" else each for each in of.launches]
         assert closed(replace(of, launches=young)) == []
 
+    def test_over_a_lowered_cap_that_were_made_just_now_stay_too(self):
+        of = yard({"i-a": (ALICE, SMALL, 1)}, cap=2, groups=[group(idle=50)], coming=3)
+        young = [replace(each, intended=NOW) if each.token == "open" else each for each in of.launches]
+        assert closed(replace(of, launches=young)) == []
+
     def test_that_were_ordered_by_hand_stay(self):
         of = yard({"i-a": (ALICE, LARGE, 0)}, groups=[group(idle=3)], coming=5)
         by_hand = [replace(each, order="o") if each.token == "open" else each for each in of.launches]

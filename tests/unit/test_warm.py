@@ -80,6 +80,11 @@ def test_they_are_kept_up_until_the_hours_end_and_the_machines_of_jobs_are_not()
     assert not any(each.warm_until for each in for_jobs)
 
 
+def test_they_are_told_of_a_day_at_most():
+    (ready,) = fleets(world())
+    assert ready.warm_until == NOW + timedelta(days=1)
+
+
 def test_they_are_of_the_types_that_jobs_wanted_last():
     wanted = launch("t2", types=("c5.4xlarge",), closed=NOW)
     (ready,) = fleets(world(launches=[wanted]))
