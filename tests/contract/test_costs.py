@@ -15,7 +15,6 @@ from annex_core.adapters.schemas import schema
 from annex_core.adapters.server import Call
 from annex_core.cli import costs as command
 from annex_core.cli.screen import Screen
-from annex_core.daemon.answering import Answers
 from annex_core.daemon.costs import costs
 from annex_core.daemon.provisioner import Standing
 from annex_core.errors import Refused
@@ -23,6 +22,10 @@ from annex_core.model.limits import Spent
 from annex_core.model.plan import Plan
 from annex_core.model.snapshot import RegionView
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS
+from tests.unit.test_answering import answers as answers
+from tests.unit.test_answering import hearsay as hearsay
+from tests.unit.test_answering import recorded as recorded
+from tests.unit.test_answering import woken as woken
 from tests.unit.world import NOW, instance, known, living
 
 CONFIG = Path(__file__).parents[2] / "config.d"
@@ -54,28 +57,15 @@ def test_living_and_finished_lives_of_an_annex_are_one_line_a_month():
     assert rows == {("2026-10", "blue"): "2.5000", ("2026-11", "blue"): "1.2000", ("2026-11", "sky"): None}
 
 
-def test_users_see_their_own_alone():
+def test_users_see_their_own_alone(answers):
     assert {row["owner"] for row in answered("alice")["costs"]} == {"alice"}
-    told = []
-    answers = Answers(
-        hearsay=None,
-        outlook=None,
-        status=None,
-        command=None,
-        foresee=None,
-        keys=None,
-        administrators={"admin"},
-        wake=None,
-        audit=None,
-        clock=None,
-        costs=lambda owner: told.append(owner) or {},
-    )
-    answers(Call("costs", b"{}", ALICE_SPEAKS))
-    answers(Call("costs", b"{}", ADMIN_SPEAKS))
-    answers(Call("costs", b'{"owner": "bob"}', ADMIN_SPEAKS))
+
+    def of(peer, body=b"{}"):
+        return json.loads(answers(Call("costs", body, peer)))["owner"]
+
+    assert (of(ALICE_SPEAKS), of(ADMIN_SPEAKS), of(ADMIN_SPEAKS, b'{"owner": "bob"}')) == ("alice", None, "bob")
     with pytest.raises(Refused, match="only an administrator"):
-        answers(Call("costs", b'{"owner": "bob"}', ALICE_SPEAKS))
-    assert told == ["alice", None, "bob"]
+        of(ALICE_SPEAKS, b'{"owner": "bob"}')
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def answers(hearsay, woken, recorded):
         status=lambda owner, administrator: {"owner": owner, "administrator": administrator},
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         foresee=lambda verb, body, peer: {"verb": verb, "of": body.decode(), "for": peer.name},
+        costs=lambda owner: {"owner": owner},
         keys=key_desk(),
         administrators={"admin"},
         wake=lambda: woken.append(True),

@@ -1,6 +1,5 @@
 """What condor_submit -dry-run prints, read as jobs and counted by what a machine is chosen by."""
 
-import stat
 import sys
 
 import pytest
@@ -42,6 +41,14 @@ ProcId=0
 """As 23.9.6 writes it, shortened: the first job of a cluster whole, of the others what differs."""
 
 
+def put(folder, **programs):
+    """Stand-ins for HTCondor's programs, by their names, of these lines of Python."""
+    for name, lines in programs.items():
+        file = folder / name
+        file.write_text("\n".join([f"#!{sys.executable}", "import sys", *lines, ""]))
+        file.chmod(0o755)
+
+
 @pytest.fixture
 def condor(tmp_path, monkeypatch):
     """A condor_submit and a condor_transform_ads that print what they are told to."""
@@ -55,10 +62,7 @@ def condor(tmp_path, monkeypatch):
             f"sys.exit({status})",
         ]
         transform = ["print(sys.stdin.read())", "sys.exit(1)"]
-        for name, lines in (("condor_submit", submit), ("condor_transform_ads", transform)):
-            file = tmp_path / name
-            file.write_text("\n".join([f"#!{sys.executable}", "import sys", *lines, ""]))
-            file.chmod(file.stat().st_mode | stat.S_IXUSR)
+        put(tmp_path, condor_submit=submit, condor_transform_ads=transform)
         monkeypatch.setenv("PATH", str(tmp_path))
 
     return made

@@ -1,14 +1,12 @@
 """Jobs of a submit file as they would stand in the queue: checked as the schedd would, and asked about by annex."""
 
-import stat
-import sys
-
 import classad2
 import pytest
 
 from annex_core.adapters.job_rows import supposed
 from annex_core.adapters.submission import questions
 from annex_core.errors import BadRequest, Refused
+from tests.unit.test_dry_run import put
 
 CONFIGURATION = {
     "JOB_TRANSFORM_NAMES": "AnnexCommands, AnnexSteer",
@@ -45,12 +43,14 @@ def htcondor(tmp_path, monkeypatch):
     def made(*jobs):
         text = "\n\n".join("\n".join(f"{name} = {value}" for name, value in job.items()) for job in jobs or [JOB])
         called = tmp_path / "called"
-        submit = f"open(sys.argv[2], 'w').write({text!r})"
-        transform = f"open({str(called)!r}, 'w').write(chr(10).join(sys.argv)); print(sys.stdin.read())"
-        for name, line in (("condor_submit", submit), ("condor_transform_ads", transform)):
-            file = tmp_path / name
-            file.write_text(f"#!{sys.executable}\nimport sys\n{line}\n")
-            file.chmod(file.stat().st_mode | stat.S_IXUSR)
+        put(
+            tmp_path,
+            condor_submit=[f"open(sys.argv[2], 'w').write({text!r})"],
+            condor_transform_ads=[
+                f"open({str(called)!r}, 'w').write(chr(10).join(sys.argv))",
+                "print(sys.stdin.read())",
+            ],
+        )
         monkeypatch.setenv("PATH", str(tmp_path))
         return called
 
