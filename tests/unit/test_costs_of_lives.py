@@ -91,6 +91,11 @@ def test_less_than_aws_bills_for_counts_as_what_it_bills(journal, ledger):
     assert ledger.spent(NOW) == (spent("2026-11", "0.001"),)
 
 
+def test_a_part_of_a_millionth_of_a_dollar_counts_as_a_whole_one(journal, ledger):
+    lived(journal, known("i-1", launched=NOW - HOUR, gone=NOW, hourly_ceiling=Decimal("0.0000001")))
+    assert ledger.spent(NOW) == (spent("2026-11", "0.000001"),)
+
+
 def test_a_journal_of_before_says_what_its_finished_annexes_cost(tmp_path):
     before = next(number for number, step in enumerate(_STEPS) if "TABLE costs" in step)
     old = older(tmp_path / "journal.db", before)

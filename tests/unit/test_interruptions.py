@@ -240,6 +240,16 @@ class TestTheDaemon:
         daemon.cycle()
         assert self.interruptions(daemon) == {"machines": 1, "jobs": 0, "lost_s": 0}
 
+    def test_counts_nothing_of_a_machine_from_before_its_own_notice(self, daemon):
+        (life,) = daemon.journal.annexes()
+        before = daemon.now
+        daemon.cloud.listed_instances.append(instance("i-2", launched=before, tags=carried(of=life)))
+        daemon.cycle(after=timedelta(minutes=5))
+        daemon.slots.advertised.append(slot("i-2", interrupted_at=SOON))
+        daemon.queue.evicted = [Eviction("1.0", before, "i-2", timedelta(minutes=50))]
+        daemon.cycle(after=timedelta(minutes=1))
+        assert self.interruptions(daemon) == {"machines": 2, "jobs": 0, "lost_s": 0}
+
     def test_asks_the_schedd_for_evictions_only_after_a_notice(self, daemon):
         daemon.queue.evicted = None  # to be asked would fail
         daemon.cycle(after=timedelta(hours=1))
