@@ -93,6 +93,11 @@ class TestAnImage:
         at = of([*lost, booting], groups=[group(cpus=4)])
         assert not fleets(at)
 
+    def test_is_tried_by_one_annex_alone(self):
+        both = {ALICE: annex(), BOB: annex(BOB)}
+        at = of(row("lost", at=NOW - timedelta(minutes=40)), groups=[group(), group(key=BOB)], annexes=both)
+        assert [asked.target for asked in fleets(at)] == [1]
+
     def test_waits_twice_as_long_after_each_further_failure_and_no_longer_than_eight_hours(self):
         assert [pause(n) / timedelta(minutes=30) for n in (3, 4, 5, 6, 7, 8, 80)] == [1, 2, 4, 8, 16, 16, 16]
 

@@ -13,7 +13,7 @@ from annex_core.daemon.status import status
 from annex_core.model import tags
 from annex_core.model.demand import JobCounts
 from annex_core.model.eviction import Eviction
-from annex_core.model.route import Market
+from annex_core.model.route import Market, default_subnet
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
 from annex_core.planner.holdings import remember
@@ -115,19 +115,22 @@ class TestTheNextMachine:
     A, B = ("c5.large", "us-east-2a"), ("c5.large", "us-east-2b")
     ZONES = MappingProxyType({"subnet-1": "us-east-2a", "subnet-2": "us-east-2b"})
 
-    def left_out(self, *taken, ago=timedelta(0), **given):
+    def left_out(self, *taken, ago=timedelta(0), subnets=("subnet-1", "subnet-2"), **given):
         """Of the fleet that is asked for after machines were taken back there."""
         gone = [
             known(f"i-{zone}", type=kind, zone=zone, interrupted=NOW - ago, gone=NOW, joined=NOW - timedelta(hours=1))
             for kind, zone in taken
         ]
-        route = replace(ROUTE, subnets=("subnet-1", "subnet-2"), instance_types=("c5.large",), **given)
-        zones = {REGION: self.ZONES}
+        route = replace(ROUTE, subnets=subnets, instance_types=("c5.large",), **given)
+        zones = {REGION: {**self.ZONES, **{default_subnet(zone): zone for zone in self.ZONES.values()}}}
         (asked,) = fleets(living([group()], at=RegionView(), known=gone, zones=zones, routes={"spot": route}))
         return asked.left_out
 
     def test_is_asked_for_in_another_zone(self):
         assert self.left_out(self.A) == {self.A}
+
+    def test_is_asked_for_in_another_zone_of_the_default_subnets(self):
+        assert self.left_out(self.A, subnets=("default",)) == {self.A}
 
     def test_is_asked_for_everywhere_where_it_was_taken_back_everywhere(self):
         assert self.left_out(self.A, self.B) == set()

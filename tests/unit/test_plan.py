@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -464,3 +465,22 @@ class TestJobsThatSayHowLongTheyTake:
             timedelta(hours=9): True,
             None: False,
         }
+
+
+class TestAnAnnexThatCanNotBePlanned:
+    """Whatever ails it: here, jobs whose ad is none."""
+
+    OF = snapshot([replace(group(idle=3), ad=object()), group(key=BOB)])
+
+    def test_stops_no_other(self):
+        (asked,) = fleets(self.OF)
+        assert asked.annex.key == BOB
+
+    def test_is_told_to_its_jobs_and_to_administrators_with_the_place(self):
+        decided = plan(self.OF)
+        outlook = decided.outlooks[ALICE]
+        assert outlook.sentence == "Annex blue: condor_annexd failed on it; its log says how."
+        assert (outlook.waiting, outlook.reason) == (3, "condor_annexd failed on it; its log says how")
+        (trouble,) = decided.troubles
+        assert trouble.startswith(f"annex {ALICE} can't be planned: ")
+        assert re.search(r" in \w+\.py, line \d+$", trouble)

@@ -85,6 +85,12 @@ def test_while_one_is_asked_for_no_annex_asks_for_another():
     )
 
 
+def test_while_one_is_asked_for_at_an_endpoint_of_a_routes_own_no_annex_asks_for_another():
+    route = replace(TWO_ZONES, endpoint="http://127.0.0.1:4566")
+    trying = launch(types=("c5.large",), intended=NOW, annex="another", place=route.place)
+    assert not seen(setback(place=route.place, ago=FIRST), route=route, launches=[trying]).trial
+
+
 def test_a_launch_that_brought_all_it_asked_for_tries_nothing():
     filled = launch(types=("c5.large",), intended=NOW, target=1)
     found = seen(setback(zone="", ago=FIRST), launches=[filled], known=[known("i-1", token=filled.token)])
