@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import htcondor2
@@ -17,7 +16,6 @@ _ATTRIBUTES = [
     "Name",
     "AuthenticatedIdentity",
     "AnnexName",
-    "AnnexHourlyPrice",
     "EC2InstanceID",
     "EC2InstanceType",
     "DynamicSlot",
@@ -83,7 +81,6 @@ def _slot(ad: Mapping[str, Any], taken: Mapping[str, int]) -> Slot:
         memory_mib=_whole(ad.get("TotalSlotMemory")),
         disk_kib=_whole(ad.get("TotalSlotDisk")),
         gpus=_whole(ad.get("TotalSlotGPUs")),
-        price=_price(ad.get("AnnexHourlyPrice")),
         claimed=ad.get("DynamicSlot") is True,
         busy_since=_busy_since(ad),
         draining=ad.get("AnnexDraining") is True,
@@ -99,10 +96,6 @@ def _text(value: object) -> str | None:
 def _whole(value: object) -> int:
     """A resource as the slot says it; one it doesn't say, or says wrongly, is none."""
     return max(int(value), 0) if isinstance(value, int | float) and math.isfinite(value) else 0
-
-
-def _price(value: object) -> Decimal | None:
-    return Decimal(str(value)) if isinstance(value, int | float) else None
 
 
 def _moment(value: object) -> datetime | None:

@@ -37,19 +37,6 @@ def split_translate(stdin: bytes) -> Translation:
     return Translation(route=name[1].decode(errors="replace") if name else None, job=job)
 
 
-def split_finalize(stdin: bytes) -> tuple[bytes, bytes]:
-    """
-    The source job's ad and its routed copy's.
-
-    Raises:
-        BadRequest: There are not two of them.
-    """
-    source, separator, copy = stdin.partition(SEPARATOR)
-    if not separator:
-        raise BadRequest("a finalize hook's input is two job ads with a line of dashes between them")
-    return source, copy
-
-
 def attribute(ad: bytes, name: str) -> bytes | None:
     """The expression behind *name* as it is written, or None."""
     wanted = name.lower().encode()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from annex_core.model.names import AnnexKey
@@ -109,7 +108,6 @@ class Slot:
     disk_kib: int = 0
     gpus: int = 0
     """In all, like *cpus*."""
-    price: Decimal | None = None
     claimed: bool = False
     """For one job at a time, and its *free* resources are that job's; there may be news of it that is on its way."""
 

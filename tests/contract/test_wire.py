@@ -181,11 +181,6 @@ def test_a_translate_input_without_a_job_is_refused(stdin: bytes) -> None:
         jobad.split_translate(stdin)
 
 
-def test_a_finalize_input_is_two_jobs() -> None:
-    copy = JOB.replace(b"7", b"8")
-    assert jobad.split_finalize(JOB + b"\n------\n" + copy) == (JOB, copy)
-
-
 @pytest.mark.parametrize(
     ("owner", "peer_name"), [("alice", "bob"), ("alice", "root"), ("alice", None), (None, "alice"), ("Alice", "alice")]
 )
