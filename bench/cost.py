@@ -192,11 +192,11 @@ def _at(points: Sequence[tuple[float, float]], wait: float) -> float:
     return best
 
 
-def measured(of: Case, *, against_alone: bool, step_s: float = STEP_S) -> Measured:
+def measured(of: Case, *, against_alone: bool) -> Measured:
     mine = world(of, Planner("ours"))
     ours = mine.run()
     assert not ours.unserved, ours.why_unserved
-    least = alone(mine) if against_alone else least_dollars(mine, mine.began, step_s=step_s)
+    least = alone(mine) if against_alone else least_dollars(mine, mine.began, step_s=STEP_S)
     peers: dict[str, list[tuple[float, float]]] = {}
     for name, made in KNOBS.items():
         for make in made:

@@ -13,14 +13,14 @@ at no cost, and nothing is booted in vain.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, floor
+from math import ceil, floor, isnan
 
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from annex_core.planner.lifetimes import Numbers
-from annex_core.planner.shelf import sizes
+from annex_core.planner.shelf import sizes, wants
 from annex_core.replay.simulation import Simulation
 
 _LEAST_BILLED_S = 60.0
@@ -78,7 +78,7 @@ class _Programme:
         self._latest: dict[Kind, Counter[int]] = {}
         """Of each kind how many began in each step."""
         for at, (submitted, ran, shape) in enumerate(zip(jobs.submitted, jobs.seconds, jobs.shape, strict=True)):
-            if began[at] != began[at]:
+            if isnan(began[at]):
                 continue  # it never ran
             kind = Kind(shape, floor((submitted - start) / step_s + 1e-6), max(floor(ran / step_s + 1e-6), 1))
             latest = max(ceil((began[at] - start) / step_s - 1e-6), kind.arrived)
@@ -169,17 +169,17 @@ class _Programme:
                 self._rows.add({**change.get((shape, name, step), {}), **before, first + step: -1.0}, 0.0)
 
     def _room(self, alive: Mapping[str, int], running: Mapping[tuple[int, str], int]) -> None:
-        groups, world = self._world.groups, self._world
-        wants = {s: (groups[s].cpus, groups[s].memory_mib, groups[s].disk_kib, groups[s].gpus) for s in self._shapes}
+        world = self._world
+        want = {shape: wants(world.groups[shape]) for shape in self._shapes}
         for name in self._types:
             have = sizes(world.types[name], world.route.volume_gib)
             here = [shape for shape in self._shapes if (shape, name) in running]
             for step in range(self._steps):
                 for resource in range(_RESOURCES):
-                    asked = {running[s, name] + step: float(wants[s][resource]) for s in here if wants[s][resource]}
+                    asked = {running[s, name] + step: float(want[s][resource]) for s in here if want[s][resource]}
                     if asked:
                         scale = max(asked.values())
-                        entries = {column: want / scale for column, want in asked.items()}
+                        entries = {column: each / scale for column, each in asked.items()}
                         self._rows.add({**entries, alive[name] + step: -have[resource] / scale}, 0.0)
                 for shape in here:
                     most = world.each(shape, name)

@@ -29,9 +29,9 @@ from annex_core.model.route import Route
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.lifetimes import Numbers
 from annex_core.planner.matching import Matcher
-from annex_core.planner.rooms import jobs_per_machine
 from annex_core.planner.shelf import Shelf, shelf, sizes, wants
 from annex_core.planner.sizing import pack
+from annex_core.replay.offers import holdings
 
 MEDIAN, WORST = 1.08, 1.15
 SEEDS = 10
@@ -164,23 +164,15 @@ def on_shelf(kinds: Kinds) -> Shelf:
 
 
 def hour(kind: InstanceType) -> float:
-    return float(instance_hour(kind, ROUTE) or 0)
+    price = instance_hour(kind, ROUTE)
+    assert price is not None, f"{kind.name} has no price"
+    return float(price)
 
 
 def matching(of: Instant) -> Numbers:
     """How many jobs of a group (row) one machine of a type (column) runs; 0 where they don't match."""
-    matcher = Matcher(domain="bench")
-    gib = ROUTE.volume_gib
-    return np.array(
-        [
-            [
-                jobs_per_machine(each, kind, volume_gib=gib) if matcher.fits(each, kind, volume_gib=gib) else 0
-                for kind in of.kinds
-            ]
-            for each in of.groups
-        ],
-        dtype=np.float64,
-    )
+    held = holdings(of.groups, {kind.name: kind for kind in of.kinds}, Matcher(domain="bench"), ROUTE)
+    return np.array([[each[kind.name] for kind in of.kinds] for each in held], dtype=np.float64)
 
 
 def relaxed(of: Instant) -> float:
