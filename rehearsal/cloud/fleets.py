@@ -14,9 +14,9 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.utils import convert_tag_spec, random_spot_request_id
 
 from rehearsal.cloud import fleet_config
-from rehearsal.cloud.life import BY_API, Lives
+from rehearsal.cloud.life import BY_API, BY_SPOT, Lives
 from rehearsal.cloud.placement import Pool, choose, ranked
-from rehearsal.cloud.spot_fleet import SpotFleet, SpotRequest
+from rehearsal.cloud.spot_fleet import PENDING, WHY_OPEN, SpotFleet, SpotRequest
 from rehearsal.cloud.world import World
 
 FLEET_TAG = "aws:ec2spot:fleet-request-id"
@@ -24,7 +24,6 @@ _LISTED_S = 48 * 3600
 """How long AWS lists a cancelled fleet."""
 _MOST_FLEETS = 1000
 """Active and *_running in a region: AWS's quota."""
-_NO_CAPACITY = "There is no Spot capacity available that matches your request."
 _ALL_FULL = (
     "Several attempts to launch instances have failed. Either the request could not be satisfied or the configuration "
     "is not valid. We will retry the request again later. For more information, see the description of the event."
@@ -125,7 +124,8 @@ class Fleets:
                 continue
             fleet.note(now, "instanceChange", "terminated", instance=request.instance.id if request.instance else None)
             if request.state == "active":
-                request.become("closed", "instance-terminated-by-user", "Your Spot instance was terminated.", now)
+                by = "no-capacity" if life and life.reason is BY_SPOT else "by-user"
+                request.become("closed", f"instance-terminated-{by}", "Your Spot instance was terminated.", now)
         fleet.holding = held
 
     def _close(self, fleet: SpotFleet, state: str, code: str, now: float) -> None:
@@ -223,7 +223,7 @@ class Fleets:
             for pool in site.full:
                 text = (
                     f'Repeated errors have occurred processing the launch specification "{_name(pool)}". '
-                    f"Error message: {_NO_CAPACITY} "
+                    f"Error message: {WHY_OPEN['capacity-not-available']} "
                     "(Service: AmazonEC2; Status Code: 500; Error Code: InsufficientInstanceCapacity)"
                 )
                 fleet.note(now, "information", "launchSpecTemporarilyBlacklisted", text)
@@ -232,10 +232,10 @@ class Fleets:
             fleet.note(now, "error", "allLaunchSpecsTemporarilyBlacklisted", _ALL_FULL)
         fleet.trouble = trouble
         short = "price-too-low" if site.dear and not site.full else "capacity-not-available"
-        code = "pending-evaluation" if held_back else short
+        code = PENDING if held_back else short
         for request in fleet.waiting:
             if request.code != code:
-                request.become("open", code, _NO_CAPACITY, now)
+                request.become("open", code, WHY_OPEN[code], now)
 
 
 class _Site:

@@ -9,6 +9,14 @@ from moto.ec2.models.instances import Instance
 from rehearsal.cloud.clock import epoch
 from rehearsal.cloud.placement import Pool
 
+PENDING = "pending-evaluation"
+WHY_OPEN = {
+    PENDING: "Your Spot request has been submitted for review, and is pending evaluation.",
+    "capacity-not-available": "There is no Spot capacity available that matches your request.",
+    "price-too-low": "Your Spot request price is lower than the minimum required Spot request fulfillment price.",
+}
+"""What AWS says of an open spot request, by its status code."""
+
 
 @dataclass
 class SpotRequest:
@@ -21,8 +29,8 @@ class SpotRequest:
     created: float
     state: str = "open"
     """AWS's: open, active, closed, cancelled."""
-    code: str = "pending-evaluation"
-    message: str = "Your Spot request has been submitted for review, and is pending evaluation."
+    code: str = PENDING
+    message: str = WHY_OPEN[PENDING]
     updated: float = 0.0
     instance: Instance | None = None
 

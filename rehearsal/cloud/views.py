@@ -151,9 +151,15 @@ def price_rows(
     start: datetime | None,
     end: datetime | None,
     now: float,
-    factor: float = 1.0,
+    factor: float,
 ) -> Iterator[dict[str, Any]]:
-    """SpotPriceHistory; without a start, that of the last day. Empty *types*, *zones* or *products* is all of them."""
+    """
+    SpotPriceHistory; without a start, that of the last day.
+
+    Args:
+        types, zones, products: Empty is all of them.
+        factor: Of all Spot prices (Settings.spot_price_factor).
+    """
     if products and not any(product.startswith(_PRODUCT) for product in products):
         return
     last = min(now, epoch(end)) if end else now
