@@ -7,6 +7,8 @@ What is read goes over the socket and nowhere else: no argument, no environment,
 import _thread
 import os
 
+import relay
+
 LONGEST_KEY = 256
 REGULAR, KIND = 0o100000, 0o170000
 OTHERS = 0o077
@@ -67,5 +69,4 @@ def key(path: str) -> bytes:
 
 
 def missing(why: str) -> bytes:
-    plain = "".join(c if c.isprintable() else " " for c in why).replace('"', "'").replace("\\", "/")
-    return b'{"missing": "%s"}' % plain[:400].encode("utf-8", "replace")
+    return b'{"missing": "%s"}' % relay.plain(why)[:400].encode()

@@ -178,10 +178,14 @@ def job_id(ad: bytes) -> tuple[bytes, bytes] | None:
 
 
 def with_status(ad: bytes, sentence: str) -> bytes:
-    """The ad with this AnnexStatus and no other; quotes and backslashes, which ClassAds escape, go."""
-    plain = "".join(c if c.isprintable() else " " for c in sentence).replace('"', "'").replace("\\", "/")
+    """The ad with this AnnexStatus and no other."""
     kept = [line for line in ad.split(b"\n") if line.partition(b"=")[0].strip().lower() != b"annexstatus" and line]
-    return b"\n".join([*kept, b'AnnexStatus = "%s"' % plain[:LONGEST_SENTENCE].encode(), b""])
+    return b"\n".join([*kept, b'AnnexStatus = "%s"' % plain(sentence)[:LONGEST_SENTENCE].encode(), b""])
+
+
+def plain(sentence: str) -> str:
+    """Without quotes, backslashes and line ends, which ClassAds and JSON escape."""
+    return "".join(c if c.isprintable() else " " for c in sentence).replace('"', "'").replace("\\", "/")
 
 
 def read_input() -> bytes:
