@@ -1,7 +1,9 @@
 """What the tests of bad days ask for and look at: as users and administrators do, and at AWS behind the daemon."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,10 +15,7 @@ CONDOR_ANNEX = "/opt/condor-annex/bin/condor_annex"
 FLEET_TAG = "aws:ec2spot:fleet-request-id"
 LEASE_ENDS = "htcondor:LeaseEnds"
 _SHIPPED_ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
-_BURST = (
-    "AnnexNever =!= True && JobUniverse == 5 && AnnexProject =?= undefined && TargetAnnexName =?= undefined"
-    " && (AnnexAfter =?= undefined || time() - EnteredCurrentStatus >= AnnexAfter)"
-)
+_BURST_ROUTE = Path(__file__).parents[2] / "config.d/62-annex-route-burst.config"
 _TEST_ROUTES = "/etc/condor/config.d/70-annex-routes-of-a-test.config"
 
 JOB = """\
@@ -197,7 +196,7 @@ class Annexes:
         ]
         kept = [line.replace('AnnexRoute "rehearsal"', f'AnnexRoute "{name}"') for line in kept]
         text = [
-            f"REQUIREMENTS ({annexes}) && {_BURST if burst else 'AnnexRoute =?= undefined'}",
+            f"REQUIREMENTS ({annexes}) && {_burst() if burst else 'AnnexRoute =?= undefined'}",
             *kept,
             *(f"{macro} = {value}" for macro, value in macros.items() if value is not None),
             lines,
@@ -227,6 +226,12 @@ class Annexes:
 def tags(thing: Any) -> dict[str, str]:
     """Of anything in an answer of boto3's."""
     return {tag["Key"]: tag["Value"] for tag in thing.get("Tags", ())}
+
+
+def _burst() -> str:
+    """What the shipped route for jobs that named no annex asks of them, whichever they are."""
+    (condition,) = re.findall(r"^ *REQUIREMENTS MayUseAWS =\?= True && (.*)$", _BURST_ROUTE.read_text(), re.MULTILINE)
+    return str(condition)
 
 
 def _tagged(annex: str, user: str) -> Any:
