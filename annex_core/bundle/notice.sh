@@ -12,11 +12,11 @@ field() { printf %s "$2" | tr -d '\n' | sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/
 publish_notice() {
     [ -s "$WORK/config_dir" ] || return 0
     file=$(cat "$WORK/config_dir")/62-annex-notice.config
-    text="${taken:+AnnexInterruption = \"$action\"
-AnnexInterruptionAt = $taken
-AnnexNoticedAt = $noticed
-}${advised:+AnnexRebalanceAt = $advised
-}"
+    text=$( # without a line end behind it, as $(cat) has the file's
+        [ -z "$taken" ] || printf 'AnnexInterruption = "%s"\nAnnexInterruptionAt = %s\nAnnexNoticedAt = %s\n' \
+            "$action" "$taken" "$noticed"
+        [ -z "$advised" ] || echo "AnnexRebalanceAt = $advised"
+    )
     [ -n "$text" ] && [ "$(cat "$file" 2>/dev/null)" != "$text" ] || return 0
     echo "$text" >"$file"
     [ ! -s "$WORK/master" ] || kill -HUP "$(cat "$WORK/master")"

@@ -437,6 +437,11 @@ class TestNotices:
         instance.boot(self.SHOW)
         instance.wait_for(lambda: f"AnnexRebalanceAt = {int(instance.now.timestamp())}\n" in instance.console())
         assert "AnnexInterruption" not in instance.console()
+        told = (instance.config / "62-annex-notice.config").stat().st_mtime_ns
+        asked = instance.metadata.asked.count(self.ACTION)
+        instance.wait_for(lambda: instance.metadata.asked.count(self.ACTION) > asked + 1)
+        # HTCondor reads its configuration again for what it did not know alone.
+        assert (instance.config / "62-annex-notice.config").stat().st_mtime_ns == told
 
 
 def test_told_to_end_it_takes_the_master_along(instance: Instance) -> None:
