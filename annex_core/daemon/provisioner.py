@@ -171,6 +171,7 @@ class Provisioner:
             for key, outlook in decided.outlooks.items()
             if outlook.waiting
         }
+        wanted |= {f"route {label}" for label in snapshot.unseen_routes}
         with self._lock:
             # What is wanted no more has not failed any more.
             self._failures = {what: failure for what, failure in self._failures.items() if what in wanted}

@@ -84,3 +84,19 @@ def test_a_look_that_aws_does_not_answer_keeps_nothing_from_launching_and_is_tri
     daemon.cycle()
     assert len(daemon.cloud.documents) == 1
     assert len(tries) == 2
+
+
+def test_a_look_that_fails_by_our_own_fault_launches_nothing_and_administrators_hear_of_it(daemon):
+    def broken(route):
+        raise TypeError("no such attribute")
+
+    daemon.preflight = broken
+    daemon.cycle()
+    daemon.cycle()
+    assert daemon.cloud.documents == []
+    assert daemon.provisioner.standing.failures == {"route spot": "condor_annexd failed on this; its log says how"}
+    daemon.preflight = lambda route: []
+    daemon.cycle()
+    daemon.cycle()
+    assert len(daemon.cloud.documents) == 1
+    assert daemon.provisioner.standing.failures == {}
