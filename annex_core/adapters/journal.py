@@ -244,6 +244,14 @@ class Journal:
         query = f"SELECT {LAUNCH} FROM launches WHERE annex = ? AND intended >= ? ORDER BY intended, token"
         return tuple(launch_of(row) for row in self._of_lives(annexes, query))
 
+    def places(self, annexes: Iterable[Annex]) -> frozenset[Place]:
+        """Where the lives given have asked for machines, or have a launch template."""
+        query = (
+            "SELECT place FROM launches WHERE annex = ?1 AND intended >= ?2"
+            " UNION SELECT place FROM templates WHERE annex = ?1"
+        )
+        return frozenset(Place(place) for (place,) in self._of_lives(annexes, query))
+
     def _of_lives(self, annexes: Iterable[Annex], query: str) -> list[tuple[str, ...]]:
         """What a query finds that takes an annex's id and when its life began, for one annex after the other."""
         with self.writing() as db:

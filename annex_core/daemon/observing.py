@@ -182,7 +182,7 @@ class Observer:
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
         used = self._bound(routes, annexes, demand or (), now)
-        clashes = self._regions.follow(used, annexes, self._journal.launches(annexes))
+        clashes = self._regions.follow(used, annexes, self._journal.places(annexes))
         here = self._regions.places()
         places = [place for place in here if not place.owner or not self._keyring.empty(place.owner)]
         self.used = [route for route in used if route.place in places]

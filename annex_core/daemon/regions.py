@@ -8,7 +8,7 @@ from datetime import datetime
 
 from annex_core.account.checks import Finding
 from annex_core.errors import AnnexError, Unavailable
-from annex_core.model.annex import Annex, Launch
+from annex_core.model.annex import Annex
 from annex_core.model.place import Place
 from annex_core.model.route import Route
 from annex_core.ports import BundleStore, Cloud, Prober, SignReader
@@ -49,14 +49,12 @@ class Regions:
         self._make = make
         self._made: dict[Place, Region] = {}
 
-    def follow(
-        self, routes: Iterable[Route], annexes: Iterable[Annex], launches: Iterable[Launch] = ()
-    ) -> dict[str, str]:
+    def follow(self, routes: Iterable[Route], annexes: Iterable[Annex], places: Iterable[Place] = ()) -> dict[str, str]:
         """
         Have a Region for the place of every route and of every living annex, whose route may be gone; no others.
 
         Args:
-            launches: Of the annexes: one may have fallen back to another place, by a route that is gone.
+            places: Where annexes have something: one may have fallen back to another place, by a route that is gone.
 
         Returns:
             Why a route can't be used, by its name.
@@ -69,9 +67,9 @@ class Regions:
         for annex in annexes:
             if why := self._reach(annex.place, made):
                 log.error("annex %s can't be looked at: %s", annex.key, why)
-        for place in dict.fromkeys(launch.place for launch in launches):
+        for place in places:
             if why := self._reach(place, made):
-                log.error("machines in %s can't be looked at: %s", place, why)
+                log.error("what annexes have in %s can't be looked at: %s", place, why)
         self._made = made  # all at once: other threads launch, end and ask what remains meanwhile
         return refused
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from annex_core.errors import NoCapacity
+from annex_core.errors import NoCapacity, Unavailable
 from annex_core.model.place import Place
 from tests.unit.fakes import FakeCloud
 from tests.unit.test_provisioner import Daemon
@@ -72,6 +72,22 @@ def test_when_it_is_over_templates_of_both_regions_are_deleted(daemon):
     daemon.cycle(after=MINUTE)
     assert daemon.journal.annexes() == ()
     assert (daemon.cloud.deleted, west.deleted) == (["lt-1"], ["lt-1"])
+
+
+def test_a_template_of_a_region_that_no_launch_and_no_route_names_is_looked_for_and_keeps_no_annex_from_its_end(daemon):
+    """Whether it was made there nobody has heard."""
+    west = daemon.elsewhere[WEST]
+    west.errors["put_template"] = [Unavailable("AWS is away")] * 100
+    for _ in range(4):
+        daemon.cycle(after=MINUTE)
+    assert not west.documents
+    west.made_unheard = {f"condor-annex-{daemon.journal.annexes()[0].id}": "lt-unheard"}
+    daemon.queue.groups = []
+    daemon.routes = {HERE.name: replace(HERE, fallback=())}
+    daemon.cycle(after=timedelta(hours=30))
+    daemon.cycle(after=MINUTE)
+    assert daemon.journal.annexes() == ()
+    assert west.deleted == ["lt-unheard"]
 
 
 def test_as_soon_as_the_route_has_machines_again_they_are_asked_for_there(daemon):
