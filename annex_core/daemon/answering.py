@@ -43,6 +43,7 @@ class Answers:
         hearsay: Hearsay,
         outlook: Callable[[AnnexKey], str | None],
         status: Callable[[str | None, bool], dict[str, Any]],
+        costs: Callable[[str | None], dict[str, Any]],
         command: Callable[[str, bytes, Peer], dict[str, Any]],
         foresee: Callable[[str, bytes, Peer], dict[str, Any]],
         keys: KeyDesk,
@@ -50,7 +51,6 @@ class Answers:
         wake: Callable[[], None],
         audit: Callable[[Record], None],
         clock: Callable[[], datetime],
-        costs: Callable[[str | None], dict[str, Any]] | None = None,
     ) -> None:
         self._hearsay = hearsay
         self._outlook = outlook
@@ -79,7 +79,7 @@ class Answers:
                 return json.dumps(self._status(*self._wanted(call))).encode()
             case "costs":
                 wanted, _ = self._wanted(call)
-                return json.dumps(self._costs(wanted) if self._costs else {}).encode()
+                return json.dumps(self._costs(wanted)).encode()
             case "plan" | "why":
                 return json.dumps(self._foresee(call.verb, call.body, call.peer)).encode()
             case "remains":

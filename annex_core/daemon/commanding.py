@@ -81,7 +81,7 @@ class Commands:
         default_route: ANNEX_DEFAULT_ROUTE, empty where it is not set.
         wake: A cycle begins within a second.
         types: The instance types among some names that AWS has, with their price in a region as far as it is known.
-        spent: What finished annexes have cost by now; without it, what the last cycle knew.
+        spent: What finished annexes have cost by now.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Commands:
         wake: Callable[[], None],
         clock: Callable[[], datetime],
         types: Callable[[str, Iterable[str]], Mapping[str, InstanceType]],
-        spent: Callable[[datetime], Sequence[Spent]] | None = None,
+        spent: Callable[[datetime], Sequence[Spent]],
         unique: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._standing = standing
@@ -170,7 +170,7 @@ class Commands:
             launches=self._journal.launches(living),
             orders=self._orders.orders(living),
             freezes=self._orders.freezes(),
-            spent=self._spent(self._clock()) if self._spent else standing.snapshot.spent,
+            spent=self._spent(self._clock()),
         )
 
     def _unheard(self, place: Place) -> bool:

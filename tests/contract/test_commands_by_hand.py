@@ -46,6 +46,7 @@ class Daemon(Desk):
                 status=lambda owner, administrator: status(
                     self.commands.standing(), owner, administrator=administrator
                 ),
+                costs=lambda owner: {},
                 command=self.commands,
                 foresee=Foresight(
                     standing=self.commands.standing, expect=None, domain=DOMAIN, administrators=Everybody()

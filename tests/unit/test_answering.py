@@ -44,6 +44,7 @@ def answers(hearsay, woken, recorded):
         hearsay=hearsay,
         outlook=lambda key: "Annex blue: machines 2 booting." if key == ALICE else None,
         status=lambda owner, administrator: {"owner": owner, "administrator": administrator},
+        costs=lambda owner: {"owner": owner},
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         foresee=lambda verb, body, peer: {"verb": verb, "of": body.decode(), "for": peer.name},
         costs=lambda owner: {"owner": owner},

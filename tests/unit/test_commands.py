@@ -67,6 +67,7 @@ class Desk:
             wake=self._wake,
             clock=lambda: self.now,
             types=Catalogue().types,
+            spent=lambda now: self.seen.spent,
         )
 
     def _wake(self):
