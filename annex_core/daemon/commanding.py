@@ -7,27 +7,27 @@ their own annexes, administrators all.
 
 import threading
 import uuid
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from annex_core.adapters.fleet_files import completed
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.order_book import OrderBook
-from annex_core.adapters.requests import read, reserved
+from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
+from annex_core.daemon.asker import Asker
+from annex_core.daemon.creating import Types, answer, check_rights, chosen, knowing, longer
 from annex_core.daemon.inquiry import NO_ANSWER_YET
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.remains import Remains
 from annex_core.errors import BadRequest, JournalBroken, Refused
 from annex_core.model.annex import Annex, Ending
-from annex_core.model.hardware import InstanceType
 from annex_core.model.limits import Spent
-from annex_core.model.names import ANYBODY, AnnexKey
+from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
 from annex_core.model.place import Place
 from annex_core.model.route import Route
@@ -35,7 +35,6 @@ from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
 from annex_core.model.wording import clause
 from annex_core.planner.commands import (
-    Quote,
     begun,
     by_aws,
     extended,
@@ -46,33 +45,6 @@ from annex_core.planner.commands import (
 )
 from annex_core.planner.growth import closed_to
 
-_CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True)
-class Asker:
-    """Whoever asks, by the kernel's word."""
-
-    name: str
-    administrator: bool
-
-    def key(self, asked: Mapping[str, Any], living: Container[AnnexKey] = ()) -> AnnexKey:
-        """
-        Args:
-            living: An administrator who says nothing of an owner, and has no annex of that name among these, means the
-                one for anybody's jobs.
-
-        Raises:
-            Refused: It is another's annex, or one for anybody's jobs.
-        """
-        owner = ANYBODY if asked.get("any_owner") else asked.get("owner") or self.name
-        if owner != self.name and not self.administrator:
-            raise Refused(f"only an administrator may do that to {AnnexKey(owner, asked['name']).spoken}")
-        key = AnnexKey(owner, asked["name"])
-        shared = AnnexKey(ANYBODY, key.name)
-        unsaid = self.administrator and not asked.get("owner") and key not in living
-        return shared if unsaid and shared in living else key
-
 
 class Commands:
     """
@@ -80,7 +52,6 @@ class Commands:
         standing: What the last cycle saw and decided.
         default_route: ANNEX_DEFAULT_ROUTE, empty where it is not set.
         wake: A cycle begins within a second.
-        types: The instance types among some names that AWS has, with their price in a region as far as it is known.
         spent: What finished annexes have cost by now.
     """
 
@@ -96,7 +67,7 @@ class Commands:
         default_route: str,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
-        types: Callable[[str, Iterable[str]], Mapping[str, InstanceType]],
+        types: Types,
         spent: Callable[[datetime], Sequence[Spent]],
         unique: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
@@ -120,9 +91,7 @@ class Commands:
             Refused: The sentence says why; nothing was changed.
         """
         asked = read(verb, body)
-        if peer.name is None:
-            raise Refused(f"uid {peer.uid} has no user name on this machine")
-        asker = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators)
+        asker = Asker.of(peer, self._administrators)
         with self._one_at_a_time:  # of two creates the second is quoted beside the first one's order
             return self._carry_out(verb, asked, asker)
 
@@ -185,8 +154,8 @@ class Commands:
         if key.owner == "root" and not asked.get("pilot"):
             raise Refused("root has no jobs, and an annex runs its owner's jobs alone; say whose it is with -owner")
         lives = snapshot.annexes.get(key)
-        route = self._route(asked, snapshot, lives)
-        _check_rights(asked, asker, route)
+        route = chosen(asked, snapshot, lives, self._default_route)
+        check_rights(asked, asker, route)
         if closed := closed_to(key, route):
             raise Refused(closed)
         route = self._by_its_owner(route, key, asker)
@@ -194,10 +163,10 @@ class Commands:
             raise Refused(f"AWS has not answered in {route.place} yet{AGAIN}")
         asked, notes = completed(asked, route)
         warnings = [*notes]
-        snapshot = self._knowing(asked.get("instance_types", ()), route.place, snapshot, warnings)
+        snapshot = knowing(asked.get("instance_types", ()), route.place, snapshot, self._types, warnings)
         if lives:
             warnings += joined(lives, asked)
-            annex = self._longer(lives, asked, snapshot, now, warnings)
+            annex = longer(lives, asked, snapshot, now, warnings)
         else:
             annex = begun(
                 key, asked, route, snapshot, now, project=asked.get("project", asker.name if key.shared else key.owner)
@@ -219,49 +188,7 @@ class Commands:
             if lives and annex != lives:
                 self._orders.keep_lease(annex)
             self._wake()
-        return _answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
-
-    def _knowing(self, names: Collection[str], place: Place, snapshot: Snapshot, warnings: list[str]) -> Snapshot:
-        """
-        With types that no route names, as the catalogue has them; the next cycle asks the region for them.
-
-        Raises:
-            Refused: The region was asked for all of them, for its routes name them, and has none.
-        """
-        known = snapshot.types.get(place, {})
-        found = dict(self._types(place.region, [name for name in names if name not in known]))
-        if missing := sorted({*names} - known.keys() - found.keys()):
-            raise BadRequest(f"AWS has no instance type {', '.join(missing)}")
-        asked = {name for each in snapshot.routes.values() if each.place == place for name in each.instance_types}
-        if absent := sorted(found.keys() & asked) if known else []:
-            if {*absent} == {*names}:
-                raise Refused(f"{place.region} has no {' and no '.join(absent)}")
-            warnings.append(f"{place.region} has no {' and no '.join(absent)}")
-        for name in absent:
-            del found[name]
-        return replace(snapshot, types={**snapshot.types, place: {**known, **found}}) if found else snapshot
-
-    def _route(self, asked: Mapping[str, Any], snapshot: Snapshot, lives: Annex | None) -> Route:
-        name = asked.get("route") or (lives.route if lives else self._default_route)
-        fitting = {
-            each.name: each for each in snapshot.routes.values() if asked.get("region", each.region) == each.region
-        }
-        if not name:
-            if len(fitting) == 1:
-                return next(iter(fitting.values()))
-            there = f" in {asked['region']}" if "region" in asked else ""
-            if not fitting:
-                raise Refused(f"there is no annex route{there} in force; condor_annex lint says more")
-            raise Refused(f"say which route: {', '.join(sorted(fitting))}")
-        if lives and name != lives.route:
-            raise Refused(f"annex {lives.key.name} lives, and was made by route {lives.route}; take another name")
-        if name in snapshot.refused_routes and name not in snapshot.routes:
-            raise Refused(f"route {name} can't be used ({clause(snapshot.refused_routes[name])})")
-        if name not in snapshot.routes:
-            raise Refused(f"there is no route {name}; there is {', '.join(sorted(snapshot.routes)) or 'none'}")
-        if name not in fitting:
-            raise Refused(f"route {name} is in {snapshot.routes[name].region}, not in {asked['region']}")
-        return snapshot.routes[name]
+        return answer(annex, order, offered, now, warnings, lives=lives is not None, dry=bool(asked.get("dry_run")))
 
     def _by_its_owner(self, route: Route, key: AnnexKey, asker: Asker) -> Route:
         """
@@ -278,20 +205,6 @@ class Commands:
         if why := self._keys.lacking(key.owner):
             raise Refused(f"route {route.name} goes by its users' own keys: {why}")
         return route.of(key.owner)
-
-    def _longer(
-        self, lives: Annex, asked: Mapping[str, Any], snapshot: Snapshot, now: datetime, warnings: list[str]
-    ) -> Annex:
-        """The annex with the lease that a further create asks for, if that is a later one."""
-        if lives.ending:
-            raise Refused(f"annex {lives.key.name} is being ended; wait until it is gone")
-        until = lease(asked, by_aws(now, lives.place, snapshot))
-        if until is None or until == lives.lease_ends:
-            return lives
-        if until < lives.lease_ends:
-            warnings.append(f"annex {lives.key.name} lives, and its lease ends at {stamp(lives.lease_ends)} as before")
-            return lives
-        return extended(lives, until, snapshot, now)
 
     # What there is.
 
@@ -371,44 +284,3 @@ class Commands:
         if found and not found.after_end and found.by != asker.name and not asker.administrator:
             raise Refused(f"{found} was frozen by {found.by}; only an administrator may change that")
         return found
-
-
-def _check_rights(asked: Mapping[str, Any], asker: Asker, route: Route) -> None:
-    """
-    Raises:
-        Refused: It decides what an administrator decides, or takes a type that the route doesn't allow.
-    """
-    if asker.administrator:
-        return
-    idle = {name for name in ("pilot", "any_owner") if asked.get(name) == getattr(route, name, False)}
-    if taken := sorted(name for name in asked.keys() - idle if name in reserved()):
-        raise Refused(f"only an administrator may say {', '.join(taken)}; route {route.name} does for everybody else")
-    if others := sorted({*asked.get("instance_types", ())} - {*route.instance_types}):
-        raise Refused(
-            f"route {route.name} doesn't allow {', '.join(others)}; it allows {', '.join(route.instance_types)}"
-        )
-
-
-def _answer(
-    annex: Annex, order: Order, offered: Quote, now: datetime, warnings: list[str], *, lives: bool, dry: bool
-) -> dict[str, Any]:
-    def money(amount: Decimal | None) -> str | None:
-        return None if amount is None else f"{amount.quantize(_CENT):f}"
-
-    return {
-        "id": annex.id,
-        "owner": annex.key.owner,
-        "name": annex.key.name,
-        "order": None if dry else order.id,
-        "route": annex.route,
-        "region": annex.region,
-        "market": str(offered.launches[0].route.market) if offered.launches else "",
-        "what": list(offered.types),
-        "how_many": offered.machines,
-        "lease_ends": stamp(annex.lease_ends),
-        "lives": lives,
-        "usd_per_hour_at_most": money(offered.hourly),
-        "usd_at_most": money(offered.total(annex, now)),
-        "warnings": warnings,
-        "refused": offered.reason,
-    }

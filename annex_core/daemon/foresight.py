@@ -9,7 +9,8 @@ from annex_core.adapters.job_rows import shape, supposed
 from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
-from annex_core.daemon.commanding import Asker
+from annex_core.daemon.asker import Asker
+from annex_core.daemon.creating import in_force
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.status import sentence, with_what_it_asks_for
 from annex_core.errors import Refused, Unavailable
@@ -20,7 +21,6 @@ from annex_core.model.route import Route
 from annex_core.model.runtime import Expect
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
-from annex_core.model.wording import clause
 from annex_core.planner.estimate import Range, estimate
 from annex_core.planner.lineup import lineup
 from annex_core.planner.matching import Matcher
@@ -63,9 +63,7 @@ class Foresight:
             Unavailable: It can't be answered just now.
         """
         asked = read(verb, body)
-        if peer.name is None:
-            raise Refused(f"uid {peer.uid} has no user name on this machine")
-        key = Asker(peer.name, peer.uid == 0 or peer.name in self._administrators).key(asked)
+        key = Asker.of(peer, self._administrators).key(asked)
         standing = self._standing()
         if standing is None:
             raise Unavailable(f"condor_annexd has only just started{AGAIN}")
@@ -101,13 +99,7 @@ def _route(key: AnnexKey, asked: Mapping[str, Any], snapshot: Snapshot) -> Route
             f"annex {key.name} lives, and keeps its route {annex.route} until its lease ends; with another annex_name "
             f"the jobs can have route {name}"
         )
-    name = annex.route if annex else name
-    if name in snapshot.refused_routes and name not in snapshot.routes:  # else its last good version stays in force
-        raise Refused(f"route {name} can't be used ({clause(snapshot.refused_routes[name])})")
-    if name not in snapshot.routes:
-        have = ", ".join(sorted(snapshot.routes)) or "none"
-        raise Refused(f"condor_annexd has no route {name}; it has: {have}")
-    return snapshot.routes[name].of(key.owner)
+    return in_force(annex.route if annex else name, snapshot).of(key.owner)
 
 
 def _foreseen(found: Prospect, matcher: Matcher, jobs: Mapping[int, int], *, lives: bool) -> dict[str, Any]:

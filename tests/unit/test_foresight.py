@@ -108,7 +108,7 @@ def test_an_annex_that_lives_keeps_its_route_and_says_so_to_who_insists_on_anoth
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"route": "nowhere"}, "no route nowhere; it has: spot"),
+        ({"route": "nowhere"}, "no route nowhere; there is spot"),
         ({"name": "green"}, "name annex blue, and green was asked for"),
         ({"groups": [{"ad": "RequestCpus = = 2", "jobs": 1}]}, "a job ad has no line such as"),
         ({"groups": [{"ad": "RequestCpus = 2", "jobs": 1}]}, "name no annex"),
