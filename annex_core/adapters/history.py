@@ -9,7 +9,6 @@ lost, it is learned anew.
 import json
 import logging
 import math
-import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from annex_core.adapters.ads_text import Ad, NotAds, ads
+from annex_core.adapters.job_rows import last_instance
 from annex_core.errors import AnnexError, Unavailable
 from annex_core.model.outcomes import Outcomes
 from annex_core.model.runtime import Runtime
@@ -44,8 +44,6 @@ _COMPLETED = 4
 AT_FIRST = 50_000
 """Jobs that the first look goes back, or one whose mark is no longer in the history."""
 
-_INSTANCE = re.compile(r"@(i-[0-9a-z]+)(?:@|$)")
-"""In a slot's name: an annex's execution point is called like its instance."""
 A_MOMENT = 60.0
 """Seconds; a job that fails within them has hardly begun."""
 _OUTCOMES_KEPT = 10_000
@@ -118,11 +116,11 @@ def finished(ad: Ad) -> Finished | None:
 
 def ran_on(ad: Ad) -> tuple[str, bool] | None:
     """The instance that a job ran on last, and whether it failed there within a moment; None where it was none."""
-    where = _INSTANCE.search(str(ad.get("LastRemoteHost", "")))
-    if where is None or ad.get("JobStatus") != _COMPLETED:
+    instance = last_instance(ad)
+    if instance is None or ad.get("JobStatus") != _COMPLETED:
         return None
     failed = ad.get("ExitBySignal") is True or _number(ad, "ExitCode") != 0
-    return where[1], failed and run_seconds(ad) < A_MOMENT
+    return instance, failed and run_seconds(ad) < A_MOMENT
 
 
 def run_seconds(ad: Ad) -> float:

@@ -94,14 +94,20 @@ def counted(rows: Iterable[Mapping[str, Any]], expect: Expect | None = None) -> 
     return found
 
 
+def last_instance(ad: Mapping[str, Any]) -> str | None:
+    """The instance that a job ran on last; None where that was no machine of an annex."""
+    where = _INSTANCE.search(str(ad.get("LastRemoteHost")))
+    return where[1] if where else None
+
+
 def eviction(ad: Mapping[str, Any]) -> Eviction | None:
     """
     The last time that a job had to leave its machine; None where its ad doesn't say when, or from where.
 
     What it did since its last checkpoint is lost; a job that transfers its output when it is evicted has lost nothing.
     """
-    where, at = _INSTANCE.search(str(ad.get("LastRemoteHost"))), number(ad, "LastVacateTime")
-    if not where or not at:
+    instance, at = last_instance(ad), number(ad, "LastVacateTime")
+    if not instance or not at:
         return None
     # The job may run again by now: then the start before this one was that run's.
     starts = (number(ad, name) or 0 for name in ("JobCurrentStartDate", "JobLastStartDate"))
@@ -112,7 +118,7 @@ def eviction(ad: Mapping[str, Any]) -> Eviction | None:
     return Eviction(
         job=f"{ad['ClusterId']}.{ad['ProcId']}",
         at=datetime.fromtimestamp(int(at), UTC),
-        instance=where[1],
+        instance=instance,
         lost=timedelta(seconds=lost),
     )
 

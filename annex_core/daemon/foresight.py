@@ -12,7 +12,7 @@ from annex_core.adapters.wire import AGAIN
 from annex_core.daemon.asker import Asker
 from annex_core.daemon.creating import in_force
 from annex_core.daemon.provisioner import Standing
-from annex_core.daemon.status import sentence, with_what_it_asks_for
+from annex_core.daemon.status import money, sentence, with_what_it_asks_for
 from annex_core.errors import Refused, Unavailable
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
@@ -31,7 +31,6 @@ _PATIENCE_S = 2.0
 """For who asks before; the socket gives each answer 5 seconds."""
 _EFFORT = 20_000
 """Comparisons of a job with a type in one of the plans that are looked ahead; some tenths of a second."""
-_CENT = Decimal("0.0001")
 
 
 class Foresight:
@@ -126,10 +125,10 @@ def _foreseen(found: Prospect, matcher: Matcher, jobs: Mapping[int, int], *, liv
         "lease_ends": stamp(annex.lease_ends),
         "fleets": [_fleet(each, usd) for each, usd in zip(found.fleets, hourly, strict=True)],
         "machines": sum(each.fleet.target for each in found.fleets),
-        "usd_per_hour": _money(_sum(found.fleets, hourly)),
-        "usd_per_hour_at_most": _money(_sum(found.fleets, ceilings)),
+        "usd_per_hour": money(_sum(found.fleets, hourly)),
+        "usd_per_hour_at_most": money(_sum(found.fleets, ceilings)),
         "usd": _range(estimated.usd),
-        "usd_at_most": _money(
+        "usd_at_most": money(
             _sum(found.fleets, [None if usd is None else usd * h for usd, h in zip(ceilings, hours, strict=True)])
         ),
         "seconds": _range(estimated.seconds),
@@ -150,8 +149,8 @@ def _fleet(ahead: Ahead, usd: Decimal | None) -> dict[str, Any]:
         "after_s": ahead.after.total_seconds(),
         "machines": ahead.fleet.target,
         "types": list(ahead.fleet.types),
-        "usd_per_hour": _money(usd),
-        "usd_per_hour_at_most": _money(ahead.fleet.hourly_ceiling),
+        "usd_per_hour": money(usd),
+        "usd_per_hour_at_most": money(ahead.fleet.hourly_ceiling),
     }
 
 
@@ -163,10 +162,6 @@ def _sum(fleets: Iterable[Ahead], each: Iterable[Decimal | None]) -> Decimal | N
             return None
         total += usd * ahead.fleet.target
     return total
-
-
-def _money(usd: Decimal | None) -> str | None:
-    return None if usd is None else f"{usd.quantize(_CENT):f}"
 
 
 def _range(of: Range | None) -> dict[str, float] | None:

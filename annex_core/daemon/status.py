@@ -149,8 +149,8 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         },
         "never_joined": [_death(death) for death in snapshot.deaths if death.annex == annex.id],
         "interruptions": _interruptions(annex, known, snapshot),
-        "hourly_cost": _money(hourly(held)),
-        "spent_estimate": _money(spent(known, snapshot.at)),
+        "hourly_cost": money(hourly(held)),
+        "spent_estimate": money(spent(known, snapshot.at)),
     }
 
 
@@ -273,5 +273,6 @@ def _death(death: Death) -> dict[str, Any]:
     }
 
 
-def _money(amount: Decimal | None) -> str | None:
+def money(amount: Decimal | None) -> str | None:
+    """USD, to the hundredth of a cent."""
     return None if amount is None else f"{amount.quantize(_CENT):f}"
