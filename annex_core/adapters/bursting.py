@@ -1,33 +1,26 @@
 """What is checked of a route for jobs that named no annex (AnnexAfter): which jobs it takes, and how."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import classad2
 
-from annex_core.adapters.unaided import Reading
+from annex_core.adapters.route_reading import Reading
 
 _REQUIREMENTS = re.compile(r"requirements\b\s*=?\s*(.*)", re.IGNORECASE | re.DOTALL)
 _HAS_NONE_YET = "AnnexProject =?= undefined"
 _HAS_WAITED = "(AnnexAfter =?= undefined || time() - EnteredCurrentStatus >= AnnexAfter)"
 
 
-def check(reading: Reading, lines: Iterable[str], macros: Mapping[str, Any]) -> None:
-    """
-    Args:
-        lines: The route's, commands and all.
-        macros: Its own, by lower-case name.
-    """
-    if "annexafter" not in macros:
+def check(reading: Reading) -> None:
+    if "annexafter" not in reading.own:
         return
-    in_place = macros.get("editjobinplace")
+    in_place = reading.own.get("editjobinplace")
     if in_place is None or in_place.text.strip().lower() != "true":
         reading.refuse(
             "EditJobInPlace",
             "a route with AnnexAfter edits jobs in place (EditJobInPlace = True): a copy could not run at home",
         )
-    said = next((found[1] for line in lines if (found := _REQUIREMENTS.match(line))), "")
+    said = next((found[1] for line in reading.lines if (found := _REQUIREMENTS.match(line))), "")
     if not said.strip():
         reading.refuse("AnnexAfter", "AnnexAfter needs REQUIREMENTS that say which jobs may go to the cloud")
         return

@@ -3,13 +3,12 @@
 import shlex
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any
 
 import htcondor2
 from jsonschema import Draft202012Validator
 
-from annex_core.adapters.schemas import schema
+from annex_core.adapters.schemas import hint, schema
 from annex_core.errors import Refused
 from annex_core.model.limits import EACH, Kind, Limit, PoolLimits, Subject
 
@@ -58,7 +57,7 @@ def read(text: str) -> PoolLimits:
 def _line(words: list[str], shape: Mapping[str, Any]) -> tuple[Subject, Limit]:
     kind = words[0].lower()
     if kind not in {*Kind}:
-        raise Refused(f"{' '.join(words)!r}: a line begins with {', '.join(Kind)}{_hint(kind, [*Kind])}")
+        raise Refused(f"{' '.join(words)!r}: a line begins with {', '.join(Kind)}{hint(kind, [*Kind])}")
     name, limits = ("", words[1:]) if kind == Kind.POOL else ("".join(words[1:2]), words[2:])
     if kind != Kind.POOL and (not name or (not limits and "=" in name)):
         raise Refused(f"{' '.join(words)!r}: behind {kind} stands a name, or * for each of them")
@@ -77,7 +76,7 @@ def _value(text: str, subject: Subject, shapes: Mapping[str, Any]) -> tuple[str,
     said, equals, number = text.partition("=")
     name = _EXACT.get(said.lower())
     if name is None or not equals:
-        raise Refused(f"{subject}: {text!r} is no limit; it takes {', '.join(_FIELDS)}{_hint(said, _FIELDS)}")
+        raise Refused(f"{subject}: {text!r} is no limit; it takes {', '.join(_FIELDS)}{hint(said, _FIELDS)}")
     value = _number(number, whole=shapes[name]["type"] == "integer")
     if not Draft202012Validator(shapes[name]).is_valid(float(value) if isinstance(value, Decimal) else value):
         raise Refused(f"{subject}: {name}={number} won't do; it takes {shapes[name]['expects']}")
@@ -95,8 +94,3 @@ def _number(text: str, *, whole: bool) -> int | Decimal | str:
     if whole:
         return int(number) if number == number.to_integral_value() and abs(number) < 10**12 else text
     return number
-
-
-def _hint(said: str, known: Any) -> str:
-    near = get_close_matches(said, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -9,7 +9,8 @@ from pathlib import Path
 import htcondor2
 
 from annex_core.adapters.catalogue import Catalogue
-from annex_core.adapters.recipes import FIELDS, Checker, Finding
+from annex_core.adapters.recipes import FIELDS, Checker
+from annex_core.adapters.route_reading import Finding
 from annex_core.adapters.route_text import Line, RouteText, logical_lines
 from annex_core.adapters.schemas import schema
 from annex_core.errors import Unavailable

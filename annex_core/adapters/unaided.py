@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from annex_core.adapters.route_reading import Reading
 from annex_core.bundle.build import ExecutionPoint, bundle, user_data
 from annex_core.errors import AnnexError
 from annex_core.model.names import AnnexKey
@@ -14,14 +15,6 @@ from annex_core.model.route import EVERYBODY
 _OF_ONE_ACCOUNT = frozenset({"AnnexBucket", "AnnexFleetRole", "AnnexSecurityGroups", "AnnexInstanceProfile"})
 _TOKEN = "".join(f"{number * number:x}" for number in range(1000, 1120))
 """As long as an IDTOKEN, and as hard to compress."""
-
-
-class Reading(Protocol):
-    """Where findings about a route go."""
-
-    def refuse(self, name: str, text: str) -> None: ...
-
-    def warn(self, name: str, text: str) -> None: ...
 
 
 def check(reading: Reading, values: Mapping[str, Any]) -> None:
