@@ -31,7 +31,10 @@ def trouble(records: Sequence[HistoryRecordTypeDef]) -> Trouble | None:
     if not obstacles:
         return None
     obstacles.sort(key=lambda record: record["Timestamp"], reverse=True)
-    return Trouble(_words(obstacles[0]), tuple(dict.fromkeys(map(_refusal, obstacles))))
+    told: dict[tuple[type[AnnexError], Refusal], Refusal] = {}
+    for each in map(_refusal, obstacles):
+        told.setdefault((type(each.error), each), each)  # a refusal is equal to one of another kind about the same
+    return Trouble(_words(obstacles[0]), tuple(told.values()))
 
 
 def _words(record: HistoryRecordTypeDef) -> str:

@@ -340,6 +340,18 @@ def test_a_history_says_what_is_short_and_where(
     assert [(type(each.error), each.type, each.zone) for each in trouble.refusals] == [refusal]
 
 
+def test_a_quota_that_is_used_up_is_not_lost_behind_a_later_shortage(cloud: Ec2Cloud, stub: Stubber) -> None:
+    history(
+        stub,
+        event(1, "error", "spotInstanceCountLimitExceeded", "Max spot instance count exceeded"),
+        event(2, "error", "allLaunchSpecsTemporarilyBlacklisted"),
+        event(3, "error", "allLaunchSpecsTemporarilyBlacklisted"),
+    )
+    trouble = cloud.fleet_trouble("sfr-1", T0)
+    assert trouble
+    assert [type(each.error) for each in trouble.refusals] == [NoCapacity, OverVcpuQuota]
+
+
 # Types, zones, images.
 
 
