@@ -8,7 +8,7 @@ from typing import Any
 
 from annex_core.cli.asking_daemon import ask
 from annex_core.cli.screen import Screen, Style
-from annex_core.cli.typed import Parser
+from annex_core.cli.typed import Parser, month
 from annex_core.errors import AnnexError
 
 _BY = ("annex", "owner", "project", "route", "month")
@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     """1 when there was no answer."""
     parser = Parser("costs", "What annexes have cost so far, finished ones included: an estimate from above.")
     parser.add_argument("-by", "--by", choices=_BY, default="annex", help="what is added up in a line; default: annex")
-    parser.add_argument("-month", "--month", metavar="YYYY-MM", help="this month alone, by UTC")
+    parser.add_argument("-month", "--month", type=month, metavar="YYYY-MM", help="this month alone, by UTC")
     parser.add_argument("-owner", "--owner", metavar="USER", help="whose; others' are for administrators")
     parser.add_argument("-json", "--json", action="store_true", help="all there is, by schemas/costs.json")
     wanted = parser.parse_args(arguments)

@@ -1,6 +1,7 @@
-"""What options of several verbs take, as people type it: names, moments, durations; and no option twice."""
+"""What options take, as people type it: names, months, moments, durations; and no option twice."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from annex_core.model import duration
 from annex_core.model.names import misnamed
 from annex_core.model.tags import stamp
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +66,13 @@ def duration_s(text: str) -> int:
     if not seconds:
         raise argparse.ArgumentTypeError(f"{text}: it takes seconds, or a number with s, m, h or d, more than 0")
     return seconds
+
+
+def month(text: str) -> str:
+    """As in 2026-11; for argparse."""
+    if not _MONTH.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text}: it takes a year and a month, such as 2026-11")
+    return text
 
 
 def moment(text: str) -> str:

@@ -12,6 +12,7 @@ VERBS = sorted({*re.findall(r"(?:^ {4}|; )condor_annex ([a-z][a-z-]*)", HELP, re
 VALUES = {
     "ADDRESSES": ("192.0.2.0/24", "198.51.100.0/24"),
     "MOMENT": ("2030-01-01", "2030-01-02"),
+    "YYYY-MM": ("2030-01", "2030-02"),
     "N": ("1", "2"),
     "RATE": ("0.1", "0.2"),
     "REGION": ("us-east-2", "us-east-1"),

@@ -92,6 +92,13 @@ def test_json_and_a_month_are_what_was_asked_for(monkeypatch, capsys):
     assert [row["month"] for row in json.loads(capsys.readouterr().out)["costs"]] == ["2026-10"]
 
 
+@pytest.mark.parametrize("text", ["November", "2026-1", "2026-13", "26-11", "2026-11-01"])
+def test_what_is_no_month_is_refused_and_not_a_month_without_costs(text, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.run(["-month", text])
+    assert "such as 2026-11" in capsys.readouterr().err
+
+
 @pytest.fixture
 def job():
     """One that has run for an hour on two of a machine's eight CPUs, and has half of its memory."""
