@@ -265,6 +265,7 @@ class Cloud(Protocol):
         Args:
             wanted: Tags of the annex; a template that carries another annex's is not found.
         """
+        ...
 
     def delete_template(self, template: str) -> None:
         """Gone already is fine."""

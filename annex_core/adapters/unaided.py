@@ -25,7 +25,7 @@ def check(reading: Reading, values: Mapping[str, Any]) -> None:
     owners = values.get("AnnexOwners", (EVERYBODY,))
     if values.get("AnnexCredentials") == OWNER and (EVERYBODY in owners or len(owners) > 1):
         for name in sorted(_OF_ONE_ACCOUNT & values.keys()):
-            reading.warn(name, f"{name} is in one account, and by AnnexCredentials = owner each user has an own one")
+            reading.warn(name, f"{name} is in one account, and by AnnexCredentials = owner each user has their own")
     api, pilot = values.get("AnnexFleetApi"), values.get("AnnexPilot")
     if api == "spot-fleet":
         on_demand = values.get("AnnexMarket") == "on-demand"
