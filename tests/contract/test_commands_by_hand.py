@@ -51,7 +51,6 @@ class Daemon(Desk):
                 foresee=Foresight(
                     standing=self.commands.standing, expect=None, domain=DOMAIN, administrators=Everybody()
                 ),
-                costs=lambda owner: {},
                 keys=key_desk(),
                 administrators=Everybody(),
                 wake=self._wake,

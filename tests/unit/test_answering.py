@@ -47,7 +47,6 @@ def answers(hearsay, woken, recorded):
         costs=lambda owner: {"owner": owner},
         command=lambda verb, body, peer: {"verb": verb, "body": body.decode(), "by": peer.name},
         foresee=lambda verb, body, peer: {"verb": verb, "of": body.decode(), "for": peer.name},
-        costs=lambda owner: {"owner": owner},
         keys=key_desk(),
         administrators={"admin"},
         wake=lambda: woken.append(True),

@@ -177,7 +177,6 @@ def test_no_secret_of_a_command_gets_into_the_audit_log_the_daemons_log_or_a_sen
         costs=lambda owner: {},
         command=commands,
         foresee=lambda verb, body, peer: {},
-        costs=lambda owner: {},
         keys=key_desk(),
         administrators={"admin"},
         wake=lambda: None,
