@@ -6,6 +6,7 @@ from annex_core.account.right import (
     FLEETS_REQUESTS,
     IN_THIS_ACCOUNT,
     OURS,
+    PolicyName,
     Right,
     bucket,
     ec2,
@@ -33,6 +34,18 @@ _OF_OURS = (
 _LOOKING_AHEAD = "ec2:DescribeRouteTables ec2:DescribeSnapshots ec2:GetEbsDefaultKmsKeyId"
 _ASKED_AHEAD = "iam:GetRole kms:DescribeKey kms:GetKeyPolicy kms:ListGrants"
 """Before a route's first launch: would it succeed?"""
+
+
+def _move_leases(policy: PolicyName, *kinds: str) -> Right:
+    """Of what is ours, and no other tag: who could write another could make a thing his, and end it."""
+    return Right(
+        policy,
+        "MoveLeases",
+        "ec2:CreateTags",
+        resources=ec2(*kinds),
+        condition={**OURS, "ForAllValues:StringEquals": {"aws:TagKeys": (tags.LEASE_ENDS, tags.DRAINING)}},
+    )
+
 
 DAILY = (
     Right(
@@ -114,16 +127,7 @@ DAILY = (
         resources=ec2("fleet", "instance", "launch-template", "spot-fleet-request"),
         condition=OURS,
     ),
-    Right(
-        "daily",
-        "MoveLeases",
-        "ec2:CreateTags",
-        resources=ec2("instance", "spot-fleet-request"),
-        condition={
-            "StringEquals": {f"aws:ResourceTag/{tags.POOL}": "{pool}"},
-            "ForAllValues:StringEquals": {"aws:TagKeys": (tags.LEASE_ENDS, tags.DRAINING)},
-        },
-    ),
+    _move_leases("daily", "instance", "spot-fleet-request"),
     Right(
         # A Spot Fleet's requests carry AWS's tag alone: no more than to fleets' requests can this be narrowed.
         "daily",
@@ -142,31 +146,68 @@ DAILY = (
     ),
 )
 
-NO_ADMIN = (
-    Right(
-        "no-admin",
-        "Look",
-        "ec2:DescribeImages ec2:DescribeInstanceTypeOfferings ec2:DescribeInstanceTypes ec2:DescribeInstances"
-        " ec2:DescribeSpotFleetRequests ec2:DescribeSpotPriceHistory"
-        f" ec2:DescribeSubnets {_LOOKING_AHEAD}",
+
+
+def _without_setup(
+    policy: PolicyName, launches: str, *, made: tuple[str, ...], tagged: str = "", templates: tuple[Right, ...] = ()
+) -> tuple[Right, ...]:
+    """
+    All that a route needs whose bundles travel in user data, in an account where nothing was set up.
+
+    Args:
+        made: Kinds of what these launches make.
+        tagged: Calls beside them that make things with tags.
+        templates: What launch templates take.
+    """
+    making = f"{launches} {tagged}".split()
+    return (
+        Right(
+            policy,
+            "Look",
+            "ec2:DescribeImages ec2:DescribeInstanceTypeOfferings ec2:DescribeInstanceTypes ec2:DescribeInstances"
+            " ec2:DescribeLaunchTemplates ec2:DescribeSpotFleetRequests ec2:DescribeSpotPriceHistory"
+            f" ec2:DescribeSubnets ec2:DescribeVolumes {_LOOKING_AHEAD}",
+        ),
+        Right(policy, "LaunchInstances", launches, resources=ec2(*made), condition=BECOMES_OURS),
+        Right(policy, "OutOfWhatThereIs", launches, resources=_THERE),
+        Right(
+            policy,
+            "TagWhatIsMade",
+            " ".join(making),
+            "ec2:CreateTags",
+            ec2(*made, *(["launch-template"] if templates else [])),
+            {
+                "StringEquals": {
+                    f"aws:RequestTag/{tags.POOL}": "{pool}",
+                    "ec2:CreateAction": tuple(each.removeprefix("ec2:") for each in making),
+                }
+            },
+        ),
+        _move_leases(policy, "instance"),
+        Right(policy, "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
+        Right(policy, "ReadConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
+        *templates,
+    )
+
+
+NO_ADMIN = _without_setup("no-admin", "ec2:RunInstances", made=("instance", "volume"))
+"""By RunInstances alone."""
+
+_FLEET_LAUNCHES = "ec2:CreateFleet ec2:RunInstances"
+NO_ADMIN_FLEET = _without_setup(
+    "no-admin-fleet",
+    _FLEET_LAUNCHES,
+    made=("fleet", "instance", "volume"),
+    tagged="ec2:CreateLaunchTemplate",
+    templates=(
+        Right("no-admin-fleet", "MakeTemplates", "ec2:CreateLaunchTemplate", "", ec2("launch-template"), BECOMES_OURS),
+        Right(
+            "no-admin-fleet",
+            "UseAndEndWhatIsOurs",
+            f"{_FLEET_LAUNCHES} ec2:CreateLaunchTemplateVersion ec2:DeleteFleets ec2:DeleteLaunchTemplate",
+            resources=ec2("fleet", "launch-template"),
+            condition=OURS,
+        ),
     ),
-    Right(
-        "no-admin",
-        "LaunchInstances",
-        "ec2:RunInstances",
-        resources=ec2("instance", "volume"),
-        condition=BECOMES_OURS,
-    ),
-    Right("no-admin", "OutOfWhatThereIs", "ec2:RunInstances", resources=_THERE),
-    Right(
-        "no-admin",
-        "TagWhatIsMade",
-        "ec2:RunInstances",
-        "ec2:CreateTags",
-        ec2("instance", "volume"),
-        {"StringEquals": {f"aws:RequestTag/{tags.POOL}": "{pool}", "ec2:CreateAction": "RunInstances"}},
-    ),
-    Right("no-admin", "EndOurInstances", "ec2:TerminateInstances", resources=ec2("instance"), condition=OURS),
-    Right("no-admin", "ReadConsoles", "ec2:GetConsoleOutput", resources=ec2("instance"), condition=OURS),
 )
-"""All that a route needs whose bundles travel in user data, in an account where nothing was set up."""
+"""By EC2 Fleets of type `instant`, where launch templates are allowed."""

@@ -11,7 +11,7 @@ from annex_core.model import tags
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
-BY_PROJECT: frozenset[PolicyName] = frozenset({"daily", "no-admin"})
+BY_PROJECT: frozenset[PolicyName] = frozenset({"daily", "no-admin", "no-admin-fleet"})
 """Policies that may be for the annexes of one project alone."""
 
 _TAGGED = tuple(f"aws:{whose}Tag/{tags.POOL}" for whose in ("Request", "Resource"))

@@ -7,8 +7,11 @@ from typing import Literal
 from annex_core.account.components import bucket_name
 from annex_core.model import tags
 
-PolicyName = Literal["setup", "daily", "instance", "reaper", "no-admin"]
-"""Whoever sets the account up, the daemon, an instance, the reaper; the daemon where nothing was set up."""
+PolicyName = Literal["setup", "daily", "instance", "reaper", "no-admin", "no-admin-fleet"]
+"""
+Whoever sets the account up, the daemon, an instance, the reaper; the daemon where nothing was set up, by RunInstances
+or by EC2 Fleet.
+"""
 
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 

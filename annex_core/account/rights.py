@@ -9,11 +9,11 @@ Source:
     Authorization Reference; "Spot Fleet permissions" in EC2's user guide.
 """
 
-from annex_core.account.daily_rights import DAILY, NO_ADMIN
+from annex_core.account.daily_rights import DAILY, NO_ADMIN, NO_ADMIN_FLEET
 from annex_core.account.lent_rights import INSTANCE, REAPER
 from annex_core.account.setup_rights import SETUP
 
-RIGHTS = (*SETUP, *DAILY, *INSTANCE, *REAPER, *NO_ADMIN)
+RIGHTS = (*SETUP, *DAILY, *INSTANCE, *REAPER, *NO_ADMIN, *NO_ADMIN_FLEET)
 
 NEED_NO_RIGHT = frozenset({"sts:GetCallerIdentity"})
 

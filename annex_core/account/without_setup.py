@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from annex_core.account.checks import Finding, Place
+from annex_core.account.right import PolicyName
 from annex_core.model.route import FleetApi, Route
 
 
@@ -10,9 +11,17 @@ def without_setup(route: Route) -> bool:
     return route.bucket is None and route.fleet_role is None and route.api is not FleetApi.SPOT_FLEET
 
 
+def its_policy(route: Route) -> PolicyName:
+    """The one that the daemon needs for this route."""
+    if not without_setup(route):
+        return "daily"
+    return "no-admin-fleet" if route.api is FleetApi.EC2_FLEET else "no-admin"
+
+
 def gives_up(route: Route, place: Place) -> Iterator[Finding]:
     subject = f"route {route.name}"
-    yield Finding(subject, True, f"no-admin mode: by {route.api} and user data, it needs nothing that set-up makes")
+    needs = f"it needs nothing that set-up makes, and the rights of condor_annex policies {its_policy(route)}"
+    yield Finding(subject, True, f"no-admin mode: by {route.api} and user data, {needs}")
     if route.reaper:
         says = "it waits for the heartbeat of a reaper, which only set-up makes"
         yield Finding(subject, False, says, f"{place.setup}; or set AnnexReaper = False in the route", stops=True)

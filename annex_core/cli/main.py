@@ -46,9 +46,9 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex teardown [-regions REGION ...] [-dry-run] [-yes]
         Remove all of it, unless annexes live, and list what is left; the exit status is 1 when something is.
         Like the withdrawn tool's, these three verbs may have a dash before them.
-    condor_annex policies [setup|daily|instance|reaper|no-admin] [-project NAME]
-        IAM policies for who sets the account up, for the daemon, for what set-up makes, and for an account without it:
-        no more rights than our calls need.
+    condor_annex policies [setup|daily|instance|reaper|no-admin|no-admin-fleet] [-project NAME]
+        IAM policies for who sets the account up, for the daemon, for what set-up makes, and for an account without it,
+        by RunInstances or by EC2 Fleet: no more rights than our calls need.
     condor_annex replay [-since 30d] [-route R ...] [-policy P ...] [-plot NAME] [-json] [FILE]
         What a history would have cost and waited: condor_history's output, job_queue.log or SWF; without FILE the
         schedd's own. Policies to compare with: fixed:N, feedback:N, idle:N, oracle, all.

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     options.add_argument("-partition", "--partition", choices=("aws", "aws-cn", "aws-us-gov"), default="aws")
     options.add_argument("-pool", "--pool", metavar="NAME", help="the tag htcondor:Pool; default: ANNEX_POOL")
     options.add_argument(
-        "-project", "--project", metavar="NAME", help="for this project's annexes alone; of daily and no-admin"
+        "-project", "--project", metavar="NAME", help="for this project's annexes alone; of daily and both no-admin ones"
     )
     wanted = options.parse_args(arguments)
     pool = wanted.pool or pool_name()
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         options.error("say whose annexes: -pool NAME, as ANNEX_POOL is or the access point is called")
     if wanted.project is not None:
         if wanted.name not in BY_PROJECT:
-            options.error(f"-project narrows {' and '.join(sorted(BY_PROJECT))}; name one of them")
+            options.error(f"-project narrows {', '.join(sorted(BY_PROJECT))}; name one of them")
         if not _PROJECT.fullmatch(wanted.project):
             options.error(f"-project {wanted.project}: 1 to 128 letters, digits, spaces and _.:/=+@-")
     if wanted.account and not ACCOUNT.fullmatch(wanted.account):

@@ -92,6 +92,12 @@ def test_no_admin_mode_says_what_it_gives_up_and_that_nothing_is_set_up_is_no_fa
         assert f"gives up {lost}" in text
 
 
+@pytest.mark.parametrize(("api", "name"), [("run-instances", "no-admin"), ("ec2-fleet", "no-admin-fleet")])
+def test_no_admin_mode_names_the_policy_that_it_needs(configure: Configure, run: Run, api: str, name: str) -> None:
+    configure(f"  AnnexFleetApi = {api}\n  AnnexReaper = False\n")
+    assert f"and the rights of condor_annex policies {name}\n" in run("check-setup")[1]
+
+
 def test_no_admin_mode_is_looked_at_with_ec2_s_rights_alone(
     configure: Configure, run: Run, control: Callable[..., Any]
 ) -> None:

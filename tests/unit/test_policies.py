@@ -199,8 +199,12 @@ class TestOfOneProject:
     def test_it_may_not_touch(self, physics: dict[str, Any], action: str, resource: str, context: Context) -> None:
         assert not allowed(physics, action, resource, context)
 
-    def test_without_set_up_too(self) -> None:
-        physics = policy("no-admin", partition="aws", account=ACCOUNT, pool=POOL, project="physics")
+    @pytest.mark.parametrize("name", ["no-admin", "no-admin-fleet"])
+    def test_without_set_up_too(self, name: Any) -> None:
+        physics = policy(name, partition="aws", account=ACCOUNT, pool=POOL, project="physics")
+        lease = {"aws:TagKeys": ["htcondor:LeaseEnds"]}
+        assert allowed(physics, "ec2:CreateTags", INSTANCE, OURS | OUR_PROJECT | lease)
+        assert not allowed(physics, "ec2:CreateTags", INSTANCE, OURS | ANOTHER_PROJECT | lease)
         assert allowed(physics, "ec2:RunInstances", INSTANCE, BECOMES_OURS | BECOMES_OUR_PROJECTS)
         assert allowed(physics, "ec2:TerminateInstances", INSTANCE, OURS | OUR_PROJECT)
         assert not allowed(physics, "ec2:RunInstances", INSTANCE, BECOMES_OURS | BECOMES_ANOTHERS)
@@ -233,9 +237,9 @@ class TestOfOneProject:
         assert (end.value.code, capsys.readouterr().out) == (2, "")
 
 
-@pytest.fixture
-def no_admin() -> dict[str, Any]:
-    return policy("no-admin", partition="aws", account=ACCOUNT, pool=POOL)
+@pytest.fixture(params=["no-admin", "no-admin-fleet"])
+def no_admin(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return policy(request.param, partition="aws", account=ACCOUNT, pool=POOL)
 
 
 def test_without_an_administrator_machines_can_be_had_and_ended(no_admin: dict[str, Any]) -> None:
@@ -257,12 +261,67 @@ def test_without_an_administrator_it_is_ec2_alone_and_nothing_that_is_not_ours(n
     assert {action.partition(":")[0] for action in actions} == {"ec2"}
     asked: list[tuple[str, str, Context]] = [
         ("ec2:RunInstances", INSTANCE, {}),
-        ("ec2:RunInstances", TEMPLATE, OURS),
+        ("ec2:RequestSpotFleet", FLEET, BECOMES_OURS),
         ("ec2:CreateTags", INSTANCE, BECOMES_OURS),
         ("ec2:TerminateInstances", INSTANCE, ANOTHERS),
         ("ec2:TerminateInstances", INSTANCE, {}),
     ]
     assert not any(allowed(no_admin, *each) for each in asked)
+
+
+@pytest.mark.parametrize("tag", ["htcondor:LeaseEnds", "htcondor:Draining"])
+def test_without_an_administrator_the_leases_of_our_instances_move_and_nobody_else_s(
+    no_admin: dict[str, Any], tag: str
+) -> None:
+    lease = {"aws:TagKeys": [tag]}
+    assert allowed(no_admin, "ec2:CreateTags", INSTANCE, OURS | lease)
+    assert not allowed(no_admin, "ec2:CreateTags", INSTANCE, ANOTHERS | lease)
+    assert not allowed(no_admin, "ec2:CreateTags", INSTANCE, lease)
+    assert not allowed(no_admin, "ec2:CreateTags", INSTANCE, OURS | {"aws:TagKeys": [tag, "htcondor:Pool"]})
+
+
+OF_FLEETS: list[tuple[str, str, Context]] = [
+    ("ec2:CreateLaunchTemplate", TEMPLATE, BECOMES_OURS),
+    ("ec2:CreateLaunchTemplateVersion", TEMPLATE, OURS),
+    ("ec2:DeleteLaunchTemplate", TEMPLATE, OURS),
+    ("ec2:CreateFleet", INSTANT, BECOMES_OURS),
+    ("ec2:CreateFleet", INSTANCE, BECOMES_OURS),
+    ("ec2:CreateFleet", TEMPLATE, OURS),
+    ("ec2:CreateFleet", ec2("subnet/subnet-1"), {}),
+    ("ec2:RunInstances", TEMPLATE, OURS),
+    ("ec2:DeleteFleets", INSTANT, OURS),
+    ("ec2:CreateTags", INSTANT, BECOMES_OURS | {"ec2:CreateAction": "CreateFleet"}),
+    ("ec2:CreateTags", TEMPLATE, BECOMES_OURS | {"ec2:CreateAction": "CreateLaunchTemplate"}),
+]
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), OF_FLEETS)
+def test_without_an_administrator_ec2_fleets_take_a_policy_of_their_own(
+    action: str, resource: str, context: Context
+) -> None:
+    by_fleets = policy("no-admin-fleet", partition="aws", account=ACCOUNT, pool=POOL)
+    alone = policy("no-admin", partition="aws", account=ACCOUNT, pool=POOL)
+    assert allowed(by_fleets, action, resource, context)
+    assert not allowed(alone, action, resource, context)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        pytest.param("ec2:CreateLaunchTemplate", TEMPLATE, {}, id="an untagged template"),
+        pytest.param("ec2:CreateLaunchTemplateVersion", TEMPLATE, ANOTHERS, id="another pool's template"),
+        pytest.param("ec2:DeleteLaunchTemplate", TEMPLATE, {}, id="a template of nobody's"),
+        pytest.param("ec2:CreateFleet", INSTANT, {}, id="an untagged EC2 Fleet"),
+        pytest.param("ec2:CreateFleet", TEMPLATE, ANOTHERS, id="an EC2 Fleet from another pool's template"),
+        pytest.param("ec2:RunInstances", TEMPLATE, ANOTHERS, id="from another pool's template"),
+        pytest.param("ec2:DeleteFleets", INSTANT, ANOTHERS, id="another pool's EC2 Fleet"),
+    ],
+)
+def test_without_an_administrator_an_ec2_fleet_touches_nothing_that_is_not_ours(
+    action: str, resource: str, context: Context
+) -> None:
+    by_fleets = policy("no-admin-fleet", partition="aws", account=ACCOUNT, pool=POOL)
+    assert not allowed(by_fleets, action, resource, context)
 
 
 BY_STACKS = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
