@@ -15,7 +15,7 @@ class CloudControl:
         self.url = url
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
-        """Every AWS call after number *since*: n, at (epoch seconds), service, action, status, error, token, ms."""
+        """Every AWS call after number *since*: n, at (epoch s), service, action, status, error, token, dry_run, ms."""
         found: list[dict[str, Any]] = self._ask("GET", f"calls?since={since}")
         return found
 

@@ -147,7 +147,6 @@ DAILY = (
 )
 
 
-
 def _without_setup(
     policy: PolicyName, launches: str, *, made: tuple[str, ...], tagged: str = "", templates: tuple[Right, ...] = ()
 ) -> tuple[Right, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from annex_core.account.checks import Finding, check_service_roles
 from annex_core.account.components import SERVICE_ROLES
+from annex_core.account.without_setup import its_policy
 from annex_core.model.hardware import InstanceType
 from annex_core.model.quota import VcpuClass, quota_code, vcpu_class
 from annex_core.model.route import FleetApi, Market, Route
@@ -41,6 +42,16 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Objection:
+    """Of AWS to a call that a launch takes, by its dry run."""
+
+    words: str
+    """Which call, and why, in AWS's words."""
+    forbidden: bool
+    """By a policy."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """None: AWS doesn't let us ask, and *unknown* says so."""
 
@@ -52,10 +63,8 @@ class Facts:
     services: frozenset[str] | None
     """Those whose service-linked role the account has."""
     keys: Sequence[Key] | None
-    refusal: str | None
-    """Why AWS wouldn't launch a machine, in its words."""
-    forbidden: bool = False
-    """The refusal is one of a policy."""
+    objections: Sequence[Objection]
+    """Why AWS wouldn't launch a machine."""
     account: str = ""
     """Of the credentials that asked."""
     partition: str = "aws"
@@ -79,23 +88,35 @@ def preflight(route: Route, facts: Facts) -> Iterator[Finding]:
         yield from _service_roles(route, facts.services)
     for key in facts.keys or ():
         yield from _key(route, key, facts)
-    if facts.refusal is None:
-        yield Finding(_subject(route), True, "AWS would launch it, by a dry run")
-    else:
-        yield _refused(route, facts)
+    yield from _launch(route, facts)
     for each in facts.unknown:
         yield Finding(_subject(route), True, f"not known, for these credentials may not ask: {each}")
 
 
-def _refused(route: Route, facts: Facts) -> Finding:
-    cure = ""
-    if facts.forbidden:
-        cure = (
-            "condor_annex policies daily; where the credentials have that policy, one of the organisation's forbids it:"
-            " aws organizations list-policies-for-target --filter SERVICE_CONTROL_POLICY"
-            f" --target-id {facts.account}"
-        )
-    return Finding(_subject(route), False, f"AWS would not launch it: {facts.refusal}", cure, stops=facts.forbidden)
+def _launch(route: Route, facts: Facts) -> Iterator[Finding]:
+    if not facts.types:
+        says = f"{route.region} has none of {', '.join(route.instance_types)}"
+        offered = f"aws ec2 describe-instance-type-offerings --region {route.region}"
+        yield Finding(_subject(route), False, says, f"{offered}, and name some of these in AnnexInstanceTypes")
+    elif not facts.objections:
+        yield Finding(_subject(route), True, "AWS would launch it, by a dry run")
+    for each in facts.objections:
+        cure = _allowing(route, facts) if each.forbidden else settings_of(route)
+        says = f"AWS would not launch it: {each.words}"
+        yield Finding(_subject(route), False, says, cure, stops=each.forbidden)
+
+
+def _allowing(route: Route, facts: Facts) -> str:
+    return (
+        f"condor_annex policies {its_policy(route)}; where the credentials have that policy, one of the organisation's"
+        " forbids it: aws organizations list-policies-for-target --filter SERVICE_CONTROL_POLICY"
+        f" --target-id {facts.account}"
+    )
+
+
+def settings_of(route: Route) -> str:
+    """The cure where AWS names something that a route has wrong."""
+    return f"condor_annex config -route {route.name}, which says where each setting stands"
 
 
 def _quotas(route: Route, facts: Facts) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2_history import trouble
 from annex_core.adapters.ec2_remains import remains
 from annex_core.adapters.ec2_templates import LaunchTemplates
-from annex_core.errors import Refused
+from annex_core.errors import AnnexError, Refused
 from annex_core.model import tags
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import DEFAULT_SUBNETS, default_subnet
@@ -267,8 +267,9 @@ class Ec2Cloud:
         inline = request.template if isinstance(request.template, TemplateRequest) else None
         return launches.document(request, self._root(inline.image) if inline else None)
 
-    def dry_run(self, request: LaunchRequest, image: str) -> None:
-        launches.dry_run(self._reader, request, self._root(image))
+    def objections(self, request: LaunchRequest, image: str) -> Sequence[AnnexError]:
+        """Why EC2 wouldn't launch it, by dry runs; empty where it would."""
+        return list(launches.objections(self._reader, request, self._root(image)))
 
     def request(self, document: str) -> Launched:
         launched = launches.send(self._writer, document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,11 +12,16 @@ from botocore.exceptions import ClientError
 from annex_core.adapters import ec2_answers as answers
 from annex_core.adapters import ec2_requests as requests
 from annex_core.adapters.aws_errors import aws_call, code_of
+from annex_core.adapters.ec2_templates import GONE
+from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, Refused
 from annex_core.model.route import FleetApi
 from annex_core.ports import Launched, LaunchRequest
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
+
+_WOULD = {"DryRunOperation", *GONE}
+"""A dry run's good answers; a launch template that is yet to be made is missing to nobody."""
 
 
 def document(request: LaunchRequest, root: requests.RootVolume | None = None) -> str:
@@ -66,23 +72,61 @@ def _run_instances(ec2: EC2Client, parameters: dict[str, Any]) -> Launched:
         return answers.run(ec2.run_instances(**parameters), asked=parameters["MaxCount"])
 
 
-def dry_run(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> None:
+def objections(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> Iterator[AnnexError]:
     """
-    Ask EC2 whether it would launch a machine of it, by RunInstances with DryRun: nothing is launched.
+    Ask EC2 of each call that the launch takes whether it would do it, by DryRun: nothing is launched or made.
 
-    Raises:
-        NotPermitted: A policy forbids it, of the credentials' own or of the organisation's.
-        Refused, OverQuota, NoCapacity: It wouldn't.
+    RunInstances is asked of in any case: whoever asks for a fleet needs its right, too, and its dry run alone looks at
+    what it is given beside policies.
+
+    Args:
+        request: For one machine, with what the launch template would hold.
+
+    Returns:
+        NotPermitted where a policy forbids a call, the credentials' own or the organisation's; Refused or OverQuota where
+        EC2 wouldn't do it. That there is no capacity just now is none.
     """
-    with aws_call("RunInstances"):
+    for name, ask in _DRY[request.api]:
         try:
-            parameters = requests.run_instances(request, root)
-            parameters.pop("UserData", None)
-            ec2.run_instances(**parameters, DryRun=True)
-        except ClientError as answer:
-            if code_of(answer) != "DryRunOperation":
-                raise
+            with aws_call(name):
+                try:
+                    ask(ec2, request, root)
+                except ClientError as answer:
+                    if code_of(answer) not in _WOULD:
+                        raise
+        except NoCapacity:
+            continue
+        except (NotPermitted, Refused, OverQuota) as error:
+            yield error
 
+
+def _dry_template(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> None:
+    template = requests.yet_to_make(request)
+    data = requests.launch_template_data(template, root)
+    data.pop("UserData", None)
+    ec2.create_launch_template(**requests.launch_template(template, data), DryRun=True)
+
+
+def _dry_spot_fleet(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> None:
+    ec2.request_spot_fleet(**requests.spot_fleet_unmade(request, root), DryRun=True)
+
+
+def _dry_ec2_fleet(ec2: EC2Client, request: LaunchRequest, _: requests.RootVolume) -> None:
+    ec2.create_fleet(**requests.ec2_fleet_unmade(request), DryRun=True)
+
+
+def _dry_run_instances(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume) -> None:
+    parameters = requests.run_instances(request, root)
+    parameters.pop("UserData", None)
+    ec2.run_instances(**parameters, DryRun=True)
+
+
+_TEMPLATE, _MACHINE = ("CreateLaunchTemplate", _dry_template), ("RunInstances", _dry_run_instances)
+_DRY = {
+    FleetApi.SPOT_FLEET: (_TEMPLATE, ("RequestSpotFleet", _dry_spot_fleet), _MACHINE),
+    FleetApi.EC2_FLEET: (_TEMPLATE, ("CreateFleet", _dry_ec2_fleet), _MACHINE),
+    FleetApi.RUN_INSTANCES: (_MACHINE,),
+}
 
 _SENT = {
     FleetApi.SPOT_FLEET: _request_spot_fleet,

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _TAKEN = {"InvalidLaunchTemplateName.AlreadyExistsException", "IdempotentParameterMismatch"}
 """A repeat may say either: its token is known with other user data, or its name is."""
-_GONE = {"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"}
+GONE = {"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"}
 _SAME_ANNEX = (tags.POOL, tags.ACCESS_POINT, tags.OWNER, tags.NAME)
 
 
@@ -67,19 +67,14 @@ class LaunchTemplates:
             try:
                 self._writer.delete_launch_template(LaunchTemplateId=template)
             except ClientError as failure:
-                if code_of(failure) not in _GONE:
+                if code_of(failure) not in GONE:
                     raise
 
     def _create(self, request: TemplateRequest, data: RequestLaunchTemplateDataTypeDef) -> TemplateRef | None:
         """None: there is one of that name, or was one made with that token."""
         with aws_call("CreateLaunchTemplate", changes=True):
             try:
-                answer = self._writer.create_launch_template(
-                    LaunchTemplateName=request.name,
-                    ClientToken=request.client_token,
-                    LaunchTemplateData=data,
-                    TagSpecifications=[{"ResourceType": "launch-template", "Tags": requests.tag_list(request.tags)}],
-                )
+                answer = self._writer.create_launch_template(**requests.launch_template(request, data))
             except ClientError as failure:
                 if code_of(failure) in _TAKEN:
                     return None
@@ -98,7 +93,7 @@ class LaunchTemplates:
                     LaunchTemplateId=template, ClientToken=request.client_token, LaunchTemplateData=data
                 )
             except ClientError as failure:
-                if code_of(failure) in _GONE:
+                if code_of(failure) in GONE:
                     return None
                 raise
         _log_warning(request, answer.get("Warning"))

@@ -1,4 +1,4 @@
-"""What AWS tells of a route before its first launch; a dozen calls, none of which changes anything."""
+"""What AWS tells of a route before its first launch; some fifteen calls, none of which changes anything."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from botocore.exceptions import ClientError
 
 from annex_core.account.checks import Finding
 from annex_core.account.components import SERVICE_ROLES
-from annex_core.account.preflight import Facts, Key, Subnet, needed_services, preflight
+from annex_core.account.preflight import Facts, Key, Objection, Subnet, needed_services, preflight
 from annex_core.adapters.aws_errors import aws_call, code_of
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import DEFAULT_FOR_ZONE, Ec2Cloud
-from annex_core.errors import NoCapacity, NotPermitted, OverQuota, Refused
+from annex_core.errors import NotPermitted
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.quota import quota_code, vcpu_class
-from annex_core.model.route import DEFAULT_SUBNETS, FleetApi, Market, Route
+from annex_core.model.route import DEFAULT_SUBNETS, Market, Route
 from annex_core.model.tags import AnnexTags
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 
@@ -73,7 +73,7 @@ class Preflight:
         keys: Sequence[Key] | None = None
         with _if_permitted(unknown):
             keys = self._keys(image)
-        refusal, forbidden = self._dry_run(route, types, image, now)
+        objections = self._objections(route, types, image, now)
         with aws_call("GetCallerIdentity"):
             identity = self._region.sts().get_caller_identity()
         return Facts(
@@ -82,19 +82,19 @@ class Preflight:
             subnets=subnets,
             services=services,
             keys=keys,
-            refusal=refusal,
-            forbidden=forbidden,
+            objections=objections,
             account=identity["Account"],
             partition=identity["Arn"].split(":")[1],
             unknown=tuple(unknown),
         )
 
-    def _dry_run(
+    def _objections(
         self, route: Route, types: Mapping[str, InstanceType], image: str, now: datetime
-    ) -> tuple[str | None, bool]:
-        """Why EC2 would refuse a machine, and whether a policy does; that there is none just now is no obstacle."""
+    ) -> tuple[Objection, ...]:
+        """Of the calls that a launch by this route takes; that there is no capacity just now is none."""
         if not types:
-            return f"{route.region} has none of {', '.join(route.instance_types)}", False
+            return ()
+        token = uuid.uuid4().hex
         tags = AnnexTags(
             key=_NOBODY,
             project=route.name,
@@ -106,12 +106,12 @@ class Preflight:
             extra=route.tags,
         ).as_dict()
         request = LaunchRequest(
-            api=FleetApi.RUN_INSTANCES,
+            api=route.api,
             market=Market.ON_DEMAND if route.market is Market.ON_DEMAND else Market.SPOT,
-            client_token=uuid.uuid4().hex,
+            client_token=token,
             template=TemplateRequest(
-                name="",
-                client_token="",
+                name=f"condor-annex-{token}",
+                client_token=token,
                 image=image,
                 user_data="",
                 tags=tags,
@@ -126,18 +126,11 @@ class Preflight:
             allocation_strategy=route.allocation_strategy,
             valid_from=now,
             valid_until=now + timedelta(hours=1),
-            fleet_role=None,
+            fleet_role=route.fleet_role,
             tags=tags,
         )
-        try:
-            self._cloud.dry_run(request, image)
-        except NoCapacity:
-            return None, False
-        except NotPermitted as error:
-            return str(error), True
-        except (Refused, OverQuota) as error:
-            return str(error), False
-        return None, False
+        found = self._cloud.objections(request, image)
+        return tuple(dict.fromkeys(Objection(str(each), isinstance(each, NotPermitted)) for each in found))
 
     def _quotas(self, route: Route, types: Mapping[str, InstanceType]) -> dict[str, float]:
         codes = {quota_code(kind, route.market) for name in types if (kind := vcpu_class(name))}

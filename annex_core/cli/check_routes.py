@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from annex_core.account.checks import Finding
 from annex_core.account.components import COMPONENTS
+from annex_core.account.preflight import settings_of
 from annex_core.account.without_setup import gives_up, without_setup
 from annex_core.adapters.aws_credentials import source
 from annex_core.adapters.aws_errors import aws_call
@@ -48,8 +49,7 @@ def look_at(route: Route, ground: Ground, *, by_its_own: bool) -> Iterator[Findi
             cloud = ec2_cloud(aws)
         yield from Preflight(aws, cloud, Pool(pool, pool)).findings(route, datetime.now(UTC))
     except (Refused, NotPermitted) as error:
-        cure = f"condor_annex config -route {route.name}, which says where each setting stands"
-        yield Finding(f"route {route.name}", False, str(error), cure)
+        yield Finding(f"route {route.name}", False, str(error), settings_of(route))
 
 
 def needs_no_setup(ground: Ground, routes: Sequence[Route]) -> bool:

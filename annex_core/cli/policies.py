@@ -24,7 +24,10 @@ def run(arguments: Sequence[str]) -> int:
     options.add_argument("-partition", "--partition", choices=("aws", "aws-cn", "aws-us-gov"), default="aws")
     options.add_argument("-pool", "--pool", metavar="NAME", help="the tag htcondor:Pool; default: ANNEX_POOL")
     options.add_argument(
-        "-project", "--project", metavar="NAME", help="for this project's annexes alone; of daily and both no-admin ones"
+        "-project",
+        "--project",
+        metavar="NAME",
+        help="for this project's annexes alone; of daily and both no-admin ones",
     )
     wanted = options.parse_args(arguments)
     pool = wanted.pool or pool_name()

@@ -30,6 +30,8 @@ class Call:
     """The client token."""
     signed: bool
     """It carries a signature, in its headers or in its URL."""
+    dry_run: bool = False
+    """It asks whether it would be done (EC2's DryRun)."""
 
 
 def read_call(request: Request, body: bytes) -> Call:
@@ -45,7 +47,7 @@ def read_call(request: Request, body: bytes) -> Call:
     service = scope["service"] if scope else "s3"
     region = scope["region"] if scope else DEFAULT_REGION
     target = request.headers.get("X-Amz-Target")
-    token = None
+    token, dry_run = None, False
     if service in _REST:
         action = _rest_action(service, request)
     elif target:
@@ -53,8 +55,9 @@ def read_call(request: Request, body: bytes) -> Call:
     else:
         form = parse_qs(body.decode(errors="replace"))
         action = form.get("Action", [""])[0]
+        dry_run = form.get("DryRun") == ["true"]
         token = next((form[name][0] for name in form if name.rpartition(".")[2] == "ClientToken"), None)
-    return Call(service, region, action, token, signed=scope is not None or old_url)
+    return Call(service, region, action, token, signed=scope is not None or old_url, dry_run=dry_run)
 
 
 def _rest_action(service: str, request: Request) -> str:
@@ -86,6 +89,7 @@ class Logged(TypedDict):
     """None: the answer was lost on purpose."""
     error: str | None
     token: str | None
+    dry_run: bool
     ms: float
 
 
@@ -109,6 +113,7 @@ class CallLog:
                 status=status,
                 error=error,
                 token=call.token,
+                dry_run=call.dry_run,
                 ms=round(ms, 1),
             )
             self._entries.append(entry)

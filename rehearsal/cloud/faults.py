@@ -5,10 +5,18 @@ from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Self
 
+_ASK_FOR_LEAVE = frozenset({"CreateFleet", "CreateLaunchTemplate", "RequestSpotFleet"})
+"""Their dry runs look at nothing but policies; that of RunInstances at its parameters, too."""
+_NO_LEAVE = frozenset({"AccessDenied", "AuthFailure", "UnauthorizedOperation"})
+
 
 @dataclass(frozen=True)
 class CallFault:
-    """What happens to the next *times* calls of *action*; with times None, to all of them."""
+    """
+    What happens to the next *times* calls of *action*; with times None, to all of them.
+
+    A dry run meets what can be the answer to one, and uses up nothing else.
+    """
 
     action: str
     """As AWS spells it, or `*`."""
@@ -21,6 +29,11 @@ class CallFault:
     """Real seconds, before the call does anything."""
     then: str | None = None
     """`lose`: the call acts, and no answer is ever sent."""
+
+    def meets(self, action: str, *, dry_run: bool) -> bool:
+        if self.action not in {action, "*"}:
+            return False
+        return not (dry_run and action in _ASK_FOR_LEAVE) or self.error in _NO_LEAVE
 
 
 @dataclass(frozen=True)
@@ -76,12 +89,12 @@ class Faults:
         with self._lock:
             return [rule.as_json() for rule in self._rules]
 
-    def take(self, action: str) -> CallFault | None:
+    def take(self, action: str, *, dry_run: bool = False) -> CallFault | None:
         """The oldest rule for this call, used up by one."""
         with self._lock:
             for index, numbered in enumerate(self._rules):
                 rule = numbered.rule
-                if not isinstance(rule, CallFault) or rule.action not in {action, "*"}:
+                if not isinstance(rule, CallFault) or not rule.meets(action, dry_run=dry_run):
                     continue
                 if rule.times is not None:
                     self._use_up(index, rule, rule.times)

@@ -63,7 +63,7 @@ class Wire:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._world.account
         call = read_call(request, body)
         started, at = time.monotonic(), self._world.clock.now()
-        fault = self._world.faults.take(call.action)
+        fault = self._world.faults.take(call.action, dry_run=call.dry_run)
         response = self._faulted(call, fault, request, environ)
         lost = fault is not None and fault.then == "lose"
         status = None if lost else response.status_code

@@ -12,6 +12,7 @@ from botocore.model import OperationModel
 
 from annex_core.account.components import FLEET_ROLE, SERVICE_ROLES, bucket_name, fleet_role_name
 from annex_core.account.policies import policy
+from annex_core.account.right import PolicyName
 from annex_core.account.stacks import build
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
@@ -22,6 +23,7 @@ from annex_core.model.names import bundle_key
 from annex_core.model.route import FleetApi, Market, Route
 from annex_core.ports import LaunchRequest, Override, TemplateRequest
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
+from rehearsal.cloud.ec2 import image_of
 from rehearsal.cloud.settings import Settings
 from tests.iam import allowed
 
@@ -67,6 +69,14 @@ class Guard:
                 yield self._of(name, "launch-template", params["LaunchTemplateId"])
             case "RequestSpotFleet":
                 yield from self._fleet(params["SpotFleetRequestConfig"])
+            case "CreateFleet":
+                yield from self._making(name, params)
+                for launch in params["LaunchTemplateConfigs"]:
+                    yield from self._launch(name, launch, dry_run=params.get("DryRun", False))
+            case "DeleteFleets":
+                yield from (self._of(name, "fleet", each) for each in params["FleetIds"])
+            case "GetConsoleOutput":
+                yield self._of(name, "instance", params["InstanceId"])
             case "CancelSpotFleetRequests":
                 yield from (self._of(name, FLEET, each) for each in params["SpotFleetRequestIds"])
             case "CreateTags":
@@ -97,18 +107,27 @@ class Guard:
     def _fleet(self, config: Mapping[str, Any]) -> Iterator[Asked]:
         yield from self._making("RequestSpotFleet", config)
         yield "iam:PassRole", config["IamFleetRole"], {"iam:PassedToService": "spotfleet.amazonaws.com"}
-        for launch in config["LaunchTemplateConfigs"]:
-            template = launch["LaunchTemplateSpecification"]
-            for action in ("RequestSpotFleet", "RunInstances"):
-                yield self._of(action, "launch-template", template["LaunchTemplateId"])
-                for override in launch["Overrides"]:
-                    yield f"ec2:{action}", _arn("subnet", override["SubnetId"]), {}
-            [version] = self._ec2.describe_launch_template_versions(
-                LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
-            )["LaunchTemplateVersions"]
-            data = version["LaunchTemplateData"]
-            yield "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{data['ImageId']}", {}
-            yield from self._making("RunInstances", data)
+        for launch in config.get("LaunchTemplateConfigs", ()):
+            yield from self._launch("RequestSpotFleet", launch)
+        for specification in config.get("LaunchSpecifications", ()):  # of a dry run
+            yield "ec2:RequestSpotFleet", _arn("subnet", specification["SubnetId"]), {}
+            yield from self._making("RunInstances", specification)
+
+    def _launch(self, action: str, launch: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[Asked]:
+        template = launch["LaunchTemplateSpecification"]
+        for each in (action, "RunInstances"):
+            for override in launch["Overrides"]:
+                yield f"ec2:{each}", _arn("subnet", override["SubnetId"]), {}
+        if dry_run:
+            return  # there is no template yet
+        for each in (action, "RunInstances"):
+            yield self._of(each, "launch-template", template["LaunchTemplateId"])
+        [version] = self._ec2.describe_launch_template_versions(
+            LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
+        )["LaunchTemplateVersions"]
+        data = version["LaunchTemplateData"]
+        yield "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{data['ImageId']}", {}
+        yield from self._making("RunInstances", data)
 
     def _making(self, action: str, params: Mapping[str, Any]) -> Iterator[Asked]:
         """Of each new thing: that it is made, and that it is tagged while it is."""
@@ -140,13 +159,13 @@ def aws() -> Iterator[LocalCloud]:
 
 
 @pytest.fixture
-def guard(aws: LocalCloud, session: boto3.Session) -> Iterator[Callable[[str], Guard]]:
-    """guard(POOL) -> a guard by that pool's policy, told of every call of sessions that begin from now on."""
+def guard(aws: LocalCloud, session: boto3.Session) -> Iterator[Callable[..., Guard]]:
+    """guard(POOL, POLICY) -> a guard by that pool's policy, told of every call of sessions that begin from now on."""
     ec2 = session.client("ec2", endpoint_url=aws.url)
     handlers = []
 
-    def stand(pool: str) -> Guard:
-        guard = Guard(ec2, policy("daily", partition="aws", account=ACCOUNT, pool=pool))
+    def stand(pool: str, name: PolicyName = "daily") -> Guard:
+        guard = Guard(ec2, policy(name, partition="aws", account=ACCOUNT, pool=pool))
         handler = ("provide-client-params", lambda params, model, **_: guard.look(params, model))
         botocore.handlers.BUILTIN_HANDLERS.append(handler)
         handlers.append(handler)
@@ -210,11 +229,56 @@ def test_an_annex_lives_and_ends_within_the_daily_policy(
 ) -> None:
     watching = guard(POOL)
     cloud = ec2_cloud(region)
-    route = Route("blue", REGION, tuple(watching.subnets()), IMAGE_PARAMETER, ("c5.large",))
+    role = f"arn:aws:iam::{ACCOUNT}:role/{fleet_role_name(REGION)}"
+    route = Route("blue", REGION, tuple(watching.subnets()), IMAGE_PARAMETER, ("c5.large",), fleet_role=role)
     Preflight(region, cloud, Pool(POOL, POOL)).findings(route, datetime.now(UTC))
     live_and_end(aws, cloud, watching.subnets())
     assert watching.refused == []
     assert watching.seen >= {"RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
+
+
+@pytest.mark.parametrize(
+    ("api", "name"),
+    [(FleetApi.RUN_INSTANCES, "no-admin"), (FleetApi.EC2_FLEET, "no-admin-fleet"), (FleetApi.EC2_FLEET, "daily")],
+)
+def test_an_annex_without_a_spot_fleet_lives_and_ends_within_its_policy(
+    region: AwsRegion, guard: Callable[..., Guard], api: FleetApi, name: PolicyName
+) -> None:
+    watching, image = guard(POOL, name), image_of(REGION)
+    cloud, now = ec2_cloud(region), datetime.now(UTC)
+    route = Route("blue", REGION, tuple(watching.subnets()), image, ("c5.large",), fleet_api=api)
+    found = Preflight(region, cloud, Pool(POOL, POOL)).findings(route, now)
+    assert "AWS would launch it, by a dry run" in [each.says for each in found]
+    template = TemplateRequest("condor-annex-blue", "blue_t1", image, "#!/bin/sh\n", TAGS)
+    made = None
+    if api is FleetApi.EC2_FLEET:
+        made = cloud.put_template(template, existing=None)
+        made = cloud.put_template(replace(template, client_token="blue_t2", user_data=":\n"), existing=made.id)
+    request = LaunchRequest(
+        api=api,
+        market=Market.SPOT,
+        client_token="blue_f1",
+        template=made or template,
+        overrides=(Override("c5.large", route.subnets[0], None),),
+        target=2,
+        allocation_strategy="priceCapacityOptimized",
+        valid_from=now,
+        valid_until=now + timedelta(hours=8),
+        fleet_role=None,
+        tags=TAGS,
+    )
+    launched = cloud.request(cloud.encode(request))
+    machines = [each.id for each in cloud.instances(POOL)]
+    cloud.retag(machines, {"htcondor:LeaseEnds": "2026-11-21T08:30:00Z", "htcondor:Draining": "yes"})
+    cloud.console(machines[0])
+    cloud.terminate(machines)
+    cloud.cancel_fleets([launched.fleet] if launched.fleet else [], terminate=True)
+    if made:
+        cloud.delete_template(made.id)
+    cloud.remains(TAGS)
+    assert len(machines) == 2
+    assert [asked for asked in watching.refused if asked[0].startswith("ec2:")] == []
+    assert watching.seen >= {"CreateTags", "TerminateInstances", "GetConsoleOutput", "DescribeVolumes"}
 
 
 def test_of_what_is_there_only_the_lease_may_be_tagged() -> None:

@@ -336,3 +336,58 @@ def test_a_fleet_request_that_fails_says_what_to_do_next(
     stub.add_client_error("request_spot_fleet", service_error_code=code, http_status_code=status)
     with pytest.raises(kind, match=f"RequestSpotFleet: {code}"):
         cloud.request(cloud.encode(FLEET))
+
+
+# Dry runs.
+
+ONE = replace(FLEET, template=TEMPLATE, overrides=FLEET.overrides[:1], target=1)
+
+
+def would(stub: Stubber, call: str, expected: Any = None) -> None:
+    stub.add_client_error(call, service_error_code="DryRunOperation", http_status_code=412, expected_params=expected)
+
+
+def test_a_spot_fleet_is_run_dry_with_a_launch_specification_for_there_is_no_template_yet(
+    cloud: Ec2Cloud, stub: Stubber
+) -> None:
+    config = json.loads(cloud.encode(FLEET))["parameters"]["SpotFleetRequestConfig"]
+    del config["LaunchTemplateConfigs"]
+    specification = {
+        "ImageId": "ami-1",
+        "InstanceType": "c5.large",
+        "SubnetId": "subnet-a",
+        "KeyName": "admin",
+        "IamInstanceProfile": {"Name": "annex"},
+        "SecurityGroups": [{"GroupId": "sg-1"}, {"GroupId": "sg-2"}],
+        "BlockDeviceMappings": template_data()["BlockDeviceMappings"],
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": TAG_LIST}],
+    }
+    describe_image(stub)
+    would(stub, "create_launch_template")
+    asked = config | {"TargetCapacity": 1, "LaunchSpecifications": [specification]}
+    would(stub, "request_spot_fleet", {"SpotFleetRequestConfig": asked, "DryRun": True})
+    would(stub, "run_instances")
+    assert cloud.objections(ONE, "ami-1") == []
+
+
+@pytest.mark.parametrize("code", ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"])
+def test_that_the_template_of_an_ec2_fleet_is_yet_to_be_made_is_no_objection(
+    cloud: Ec2Cloud, stub: Stubber, code: str
+) -> None:
+    describe_image(stub)
+    would(stub, "create_launch_template")
+    stub.add_client_error("create_fleet", service_error_code=code)
+    would(stub, "run_instances")
+    assert cloud.objections(replace(ONE, api=FleetApi.EC2_FLEET), "ami-1") == []
+
+
+def test_a_dry_run_takes_no_user_data(cloud: Ec2Cloud, stub: Stubber) -> None:
+    describe_image(stub)
+    data = template_data()
+    del data["UserData"]
+    made = {"LaunchTemplateName": TEMPLATE.name, "ClientToken": TEMPLATE.client_token, "LaunchTemplateData": data}
+    tagged = [{"ResourceType": "launch-template", "Tags": TAG_LIST}]
+    would(stub, "create_launch_template", made | {"TagSpecifications": tagged, "DryRun": True})
+    would(stub, "create_fleet")
+    would(stub, "run_instances")
+    assert cloud.objections(replace(ONE, api=FleetApi.EC2_FLEET), "ami-1") == []

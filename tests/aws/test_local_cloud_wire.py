@@ -13,6 +13,7 @@ from types_boto3_ec2 import EC2Client
 from types_boto3_s3 import S3Client
 
 from rehearsal.cloud.cloud import BUCKET, IMAGE_PARAMETER, LocalCloud
+from rehearsal.cloud.faults import CallFault
 
 Control = Callable[..., Any]
 
@@ -141,6 +142,24 @@ def test_a_delayed_call_takes_its_time_and_holds_up_no_other(
     started = time.monotonic()
     ec2.describe_instances()
     assert time.monotonic() - started < 15
+
+
+def test_a_dry_run_is_logged_as_one(ec2: EC2Client, control: Control) -> None:
+    with pytest.raises(ClientError):
+        ec2.describe_instances(DryRun=True)
+    ec2.describe_instances()
+    assert [call["dry_run"] for call in control("GET", "/calls")] == [True, False]
+
+
+@pytest.mark.parametrize("action", ["RequestSpotFleet", "CreateFleet", "CreateLaunchTemplate"])
+def test_a_dry_run_meets_a_refusal_by_policy_and_uses_up_no_other_fault(local_cloud: LocalCloud, action: str) -> None:
+    faults = local_cloud.world.faults
+    faults.add(CallFault(action, then="lose"))
+    faults.add(CallFault(action, error="RequestLimitExceeded", status=503))
+    forbidden = CallFault(action, error="UnauthorizedOperation", status=403)
+    faults.add(forbidden)
+    assert [faults.take(action, dry_run=True) for _ in range(2)] == [forbidden, None]
+    assert [rule["error"] for rule in faults.as_json()] == [None, "RequestLimitExceeded"]
 
 
 def test_faults_are_listed_with_what_is_left_of_them(impatient: EC2Client, control: Control) -> None:

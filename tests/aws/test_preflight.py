@@ -16,7 +16,7 @@ from annex_core.errors import AnnexError
 from annex_core.model.route import FleetApi, Market, Route
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.faults import CallFault
-from tests.aws.conftest import REGION
+from tests.aws.conftest import FLEET_ROLE, REGION
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SERVICES = ("spot.amazonaws.com", "spotfleet.amazonaws.com")
@@ -26,7 +26,15 @@ Look = Callable[..., list[Finding]]
 
 @pytest.fixture
 def route(subnets: dict[str, str]) -> Route:
-    return Route("blue", REGION, (subnets["us-east-2a"],), IMAGE_PARAMETER, ("c5.large", "c5.xlarge"), max_vcpus=64)
+    return Route(
+        "blue",
+        REGION,
+        (subnets["us-east-2a"],),
+        IMAGE_PARAMETER,
+        ("c5.large", "c5.xlarge"),
+        fleet_role=FLEET_ROLE,
+        max_vcpus=64,
+    )
 
 
 @pytest.fixture
@@ -45,13 +53,21 @@ def look(local_cloud: LocalCloud, route: Route, client: Callable[[str], Any], mo
 
 
 def bad(found: list[Finding]) -> list[Finding]:
+    """None without a word on what to do."""
+    assert [each.says for each in found if not each.good and not each.cure] == []
     return [each for each in found if not each.good]
 
 
-def test_nothing_is_wrong_in_an_account_that_is_ready(look: Look, ec2: EC2Client) -> None:
-    found = look()
+@pytest.mark.parametrize("subnets_of", ["its own", "default"])
+@pytest.mark.parametrize("api", FleetApi)
+def test_nothing_is_wrong_in_an_account_that_is_ready(
+    look: Look, ec2: EC2Client, api: FleetApi, subnets_of: str
+) -> None:
+    found = look(fleet_api=api, **({"subnets": ("default",)} if subnets_of == "default" else {}))
     assert bad(found) == []
     assert ec2.describe_instances()["Reservations"] == []
+    assert ec2.describe_spot_fleet_requests()["SpotFleetRequestConfigs"] == []
+    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
     says = " ".join(each.says for each in found)
     assert "quota of Spot vCPUs of class Standard is 10000" in says
     assert "a way leads out of" in says
@@ -133,11 +149,60 @@ def test_a_key_of_one_s_own_needs_grants_for_who_launches(
     assert [each.cure for each in bad(look())] == [f"aws kms enable-key --region {REGION} --key-id {key['Arn']}"]
 
 
-def test_a_policy_that_forbids_the_launch_is_told_by_a_dry_run(look: Look, local_cloud: LocalCloud) -> None:
-    local_cloud.world.faults.add(CallFault("RunInstances", error="UnauthorizedOperation", status=403))
-    [found] = bad(look())
+DRY_RUNS = {
+    FleetApi.SPOT_FLEET: ("CreateLaunchTemplate", "RequestSpotFleet", "RunInstances"),
+    FleetApi.EC2_FLEET: ("CreateLaunchTemplate", "CreateFleet", "RunInstances"),
+    FleetApi.RUN_INSTANCES: ("RunInstances",),
+}
+"""The calls that a launch takes."""
+
+
+@pytest.mark.parametrize(("api", "action"), [(api, action) for api, some in DRY_RUNS.items() for action in some])
+def test_a_policy_that_forbids_a_call_of_the_launch_is_told_by_a_dry_run(
+    look: Look, local_cloud: LocalCloud, api: FleetApi, action: str
+) -> None:
+    local_cloud.world.faults.add(CallFault(action, error="UnauthorizedOperation", status=403))
+    [found] = bad(look(fleet_api=api))
     assert found.stops
+    assert found.says.startswith(f"AWS would not launch it: {action}: UnauthorizedOperation")
     assert "SERVICE_CONTROL_POLICY --target-id 123456789012" in found.cure
+
+
+@pytest.mark.parametrize("api", FleetApi)
+def test_the_calls_that_a_launch_takes_are_run_dry_and_no_other(look: Look, control: Any, api: FleetApi) -> None:
+    look(fleet_api=api)
+    calls = control("GET", "/calls")
+    dry = [call["action"] for call in calls if call["dry_run"]]
+    assert (tuple(dry), {call["error"] for call in calls if call["dry_run"]}) == (DRY_RUNS[api], {"DryRunOperation"})
+    changing = {"CreateLaunchTemplate", "RequestSpotFleet", "CreateFleet", "RunInstances"}
+    assert [call for call in calls if call["action"] in changing and not call["dry_run"]] == []
+
+
+def test_every_call_that_is_forbidden_is_named(look: Look, local_cloud: LocalCloud) -> None:
+    for action in DRY_RUNS[FleetApi.SPOT_FLEET]:
+        local_cloud.world.faults.add(CallFault(action, error="UnauthorizedOperation", status=403))
+    found = bad(look())
+    assert [each.says.split(": ")[1] for each in found] == [*DRY_RUNS[FleetApi.SPOT_FLEET]]
+
+
+def test_what_aws_refuses_for_another_reason_stops_nothing_and_says_where_settings_stand(
+    look: Look, local_cloud: LocalCloud
+) -> None:
+    local_cloud.world.faults.add(CallFault("RunInstances", error="InvalidGroup.NotFound"))
+    [found] = bad(look())
+    assert "RunInstances: InvalidGroup.NotFound" in found.says
+    assert not found.stops
+    assert found.cure == "condor_annex config -route blue, which says where each setting stands"
+
+
+def test_what_is_wrong_with_a_route_itself_is_said_once(look: Look) -> None:
+    [found] = bad(look(volume_gib=1))
+    assert found.says.startswith("AWS would not launch it: a volume of 1 GiB can't hold ")
+
+
+def test_that_there_is_no_capacity_just_now_is_no_obstacle(look: Look, local_cloud: LocalCloud) -> None:
+    local_cloud.world.faults.add(CallFault("RunInstances", error="InsufficientInstanceCapacity", status=500))
+    assert bad(look()) == []
 
 
 def test_what_the_credentials_may_not_ask_is_unknown_and_nothing_else_is_lost(

@@ -95,8 +95,8 @@ class Annexes:
         self.pool.wait_for(lambda: not self.control.faults(), "the call that is to go wrong")
 
     def calls(self, action: str, since: int = 0) -> list[dict[str, Any]]:
-        """AWS calls of that name after call number *since*."""
-        return [call for call in self.control.calls(since) if call["action"] == action]
+        """AWS calls of that name after call number *since*; dry runs, which do nothing, are left out."""
+        return [call for call in self.control.calls(since) if call["action"] == action and not call["dry_run"]]
 
     def calls_so_far(self) -> int:
         return max((int(call["n"]) for call in self.control.calls()), default=0)

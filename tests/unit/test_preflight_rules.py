@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from annex_core.account.preflight import Facts, Key, Subnet, preflight
+from annex_core.account.preflight import Facts, Key, Objection, Subnet, preflight
 from annex_core.model.hardware import InstanceType
 from annex_core.model.quota import quota_code, vcpu_class
 from annex_core.model.route import FleetApi, Market
@@ -19,13 +21,16 @@ READY = Facts(
     subnets=(GOOD,),
     services=frozenset({"spot.amazonaws.com", "spotfleet.amazonaws.com"}),
     keys=(),
-    refusal=None,
+    objections=(),
     account="123456789012",
 )
 
 
 def bad(route: Any = ROUTE, **other: Any) -> list[Any]:
-    return [each for each in preflight(route, replace(READY, **other)) if not each.good]
+    """None without a word on what to do."""
+    found = [each for each in preflight(route, replace(READY, **other)) if not each.good]
+    assert [each.says for each in found if not each.cure] == []
+    return found
 
 
 def test_an_account_that_is_ready_has_nothing_bad() -> None:
@@ -123,7 +128,51 @@ def test_roles_and_grants_are_asked_of_who_launches(market: Market, api: FleetAp
 
 
 def test_only_a_policy_s_refusal_stops_by_itself() -> None:
-    [forbidden] = bad(refusal="UnauthorizedOperation", forbidden=True)
-    [refused] = bad(refusal="InvalidGroup.NotFound")
+    words = ("RequestSpotFleet: UnauthorizedOperation", "RunInstances: InvalidGroup.NotFound")
+    forbidden, refused = bad(objections=[Objection(words[0], True), Objection(words[1], False)])
     assert (forbidden.stops, refused.stops) == (True, False)
-    assert "condor_annex policies daily" in forbidden.cure
+    assert [each.says for each in (forbidden, refused)] == [f"AWS would not launch it: {each}" for each in words]
+    assert "condor_annex policies daily; " in forbidden.cure
+    assert refused.cure == f"condor_annex config -route {ROUTE.name}, which says where each setting stands"
+
+
+@pytest.mark.parametrize(
+    ("api", "name"), [(FleetApi.RUN_INSTANCES, "no-admin"), (FleetApi.EC2_FLEET, "no-admin-fleet")]
+)
+def test_what_a_policy_forbids_is_cured_by_the_policy_that_the_route_needs(api: FleetApi, name: str) -> None:
+    route = replace(ROUTE, fleet_api=api, bucket=None, fleet_role=None)
+    [forbidden] = bad(route, objections=[Objection("UnauthorizedOperation", True)])
+    assert f"condor_annex policies {name}; " in forbidden.cure
+
+
+def test_where_the_region_has_no_type_of_the_route_s_the_cure_lists_those_it_has() -> None:
+    [found] = bad(types={})
+    assert found.cure.startswith(f"aws ec2 describe-instance-type-offerings --region {ROUTE.region}, and name")
+
+
+SUBNETS = st.builds(
+    Subnet,
+    id=st.sampled_from(["subnet-1", "subnet-2"]),
+    free=st.integers(0, 1),
+    public=st.booleans(),
+    table=st.sampled_from(["", "rtb-1"]),
+    ways=st.frozensets(st.sampled_from(["igw-1", "nat-1"])),
+)
+SERVICES = st.frozensets(st.sampled_from(["spot.amazonaws.com", "spotfleet.amazonaws.com"]))
+ROLES = st.frozensets(st.sampled_from(["AWSServiceRoleForEC2Spot", "AWSServiceRoleForEC2SpotFleet"]))
+FACTS = st.builds(
+    Facts,
+    types=st.sampled_from([{}, {"c5.large": LARGE}, {"c5.large": LARGE, "g5.xlarge": GPU}]),
+    quotas=st.dictionaries(st.sampled_from(["L-34B43A08", "L-3819A6DF", "L-1216C47A"]), st.sampled_from([0.0, 256.0])),
+    subnets=st.none() | st.lists(SUBNETS, max_size=2),
+    services=st.none() | SERVICES,
+    keys=st.none() | st.lists(st.builds(Key, arn=st.just("arn:key"), usable=st.booleans(), lent=ROLES), max_size=2),
+    objections=st.lists(st.builds(Objection, words=st.just("RunInstances: no"), forbidden=st.booleans()), max_size=2),
+    unknown=st.just(()) | st.just(("GetRole: AccessDenied",)),
+)
+
+
+@given(FACTS, st.sampled_from(Market), st.sampled_from(FleetApi))
+def test_whatever_is_bad_names_what_to_do(facts: Facts, market: Market, api: FleetApi) -> None:
+    found = [*preflight(replace(ROUTE, market=market, fleet_api=api), facts)]
+    assert [each.says for each in found if not each.good and not each.cure] == []
