@@ -85,6 +85,15 @@ def bucket_owner(bucket: str) -> str | None:
     return found[1] if found else None
 
 
+_ROLE = re.compile(rf"{STACKS}(?:fleet|instance|reaper)-({REGION.pattern})")
+
+
+def role_region(role: str) -> str | None:
+    """The region that a role of ours is for, by its name; None of another's."""
+    found = _ROLE.fullmatch(role)
+    return found[1] if found else None
+
+
 def fleet_role_name(region: str) -> str:
     return f"condor-annex-fleet-{region}"
 

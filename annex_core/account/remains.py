@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from annex_core.account.components import role_region
 from annex_core.model import tags
 
 LAUNCH_TEMPLATE = "launch-template"
@@ -47,6 +48,21 @@ def left(tagged: Iterable[Thing], others: Iterable[Thing], living: Living) -> li
     """AWS shows the tags of what has ended for hours; whether instances and fleets live, *living* knows."""
     alive = {"instance": living.instances, "spot-fleet-request": living.fleets}
     return [*(thing for thing in tagged if thing.kind not in alive or thing.name in alive[thing.kind]), *others]
+
+
+def elsewhere(roles: Iterable[str], looked_at: Iterable[str]) -> dict[str, list[str]]:
+    """
+    Roles of ours by region, of regions that nobody has looked at: of what we make, IAM shows those of all regions.
+
+    Args:
+        roles: The names of all that the account has.
+    """
+    found: dict[str, list[str]] = {}
+    here = {*looked_at}
+    for role in sorted(roles):
+        if (region := role_region(role)) and region not in here:
+            found.setdefault(region, []).append(role)
+    return dict(sorted(found.items()))
 
 
 def orphaned_templates(tagged: Iterable[Thing]) -> list[str]:

@@ -156,9 +156,9 @@ SETUP = (
         "setup",
         "LookAround",
         "ec2:DescribeInstances ec2:DescribeKeyPairs ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests"
-        " ec2:DescribeTags ec2:DescribeVpcs logs:DescribeLogGroups s3:ListBuckets",
+        " ec2:DescribeTags ec2:DescribeVpcs iam:ListRoles logs:DescribeLogGroups s3:ListBuckets",
         "ec2:DescribeInstances ec2:DescribeKeyPairs ec2:DescribeSecurityGroups ec2:DescribeSpotFleetRequests"
-        " ec2:DescribeTags ec2:DescribeVpcs logs:DescribeLogGroups s3:ListAllMyBuckets",
+        " ec2:DescribeTags ec2:DescribeVpcs iam:ListRoles logs:DescribeLogGroups s3:ListAllMyBuckets",
     ),
     Right(
         # Any pool's: the components are the account's, and go when no annex lives.

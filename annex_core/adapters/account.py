@@ -205,6 +205,12 @@ class AccountRegion:
         if self.profile_roles() is not None:
             yield Thing("instance profile", self._place.instance_role)
 
+    def roles(self) -> list[str]:
+        """The names of all roles of the account, whosever they are; IAM lists them by no name's beginning."""
+        with aws_call("ListRoles"):
+            pages = self._iam.get_paginator("list_roles").paginate()
+            return [each["RoleName"] for page in pages for each in page["Roles"]]
+
     def empty_bucket(self) -> int:
         """
         Returns:

@@ -83,8 +83,8 @@ def objections(ec2: EC2Client, request: LaunchRequest, root: requests.RootVolume
         request: For one machine, with what the launch template would hold.
 
     Returns:
-        NotPermitted where a policy forbids a call, the credentials' own or the organisation's; Refused or OverQuota where
-        EC2 wouldn't do it. That there is no capacity just now is none.
+        NotPermitted where a policy forbids a call, the credentials' own or the organisation's; Refused or OverQuota
+        where EC2 wouldn't do it. That there is no capacity just now is none.
     """
     for name, ask in _DRY[request.api]:
         try:

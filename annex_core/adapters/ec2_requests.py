@@ -175,7 +175,7 @@ def spot_fleet_unmade(request: LaunchRequest, root: RootVolume) -> dict[str, Any
     template = yet_to_make(request)
     data: dict[str, Any] = {**launch_template_data(template, root)}
     (where,) = request.overrides
-    specification = {
+    specification: dict[str, Any] = {
         "ImageId": data["ImageId"],
         "InstanceType": where.instance_type,
         **({"SubnetId": where.subnet} if where.subnet else {}),

@@ -44,7 +44,8 @@ condor_annex shows and checks annexes: machines from AWS that come for jobs, run
     condor_annex check-setup [-regions REGION ...]
         Look at each of them for what it is. Below what is wrong stands what to run; the exit status is 1 then.
     condor_annex teardown [-regions REGION ...] [-dry-run] [-yes]
-        Remove all of it, unless annexes live, and list what is left; the exit status is 1 when something is.
+        Remove all of it, unless annexes live, and list what is left, other regions named; the exit status is 1 when
+        something is.
         Like the withdrawn tool's, these three verbs may have a dash before them.
     condor_annex policies [setup|daily|instance|reaper|no-admin|no-admin-fleet] [-project NAME]
         IAM policies for who sets the account up, for the daemon, for what set-up makes, and for an account without it,

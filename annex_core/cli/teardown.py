@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from annex_core.account.checks import Place
 from annex_core.account.components import ALL_COMPONENTS, BUCKET, REAPER
-from annex_core.account.remains import Thing, left, orphaned_templates
+from annex_core.account.remains import Thing, elsewhere, left, orphaned_templates
 from annex_core.account.stacks import take_down
 from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
 from annex_core.cli.consent import agreed
@@ -14,7 +14,7 @@ from annex_core.errors import AnnexError
 
 
 def run(arguments: Sequence[str]) -> int:
-    """1 when annexes live, when something couldn't be removed, and when something of ours is left."""
+    """1 when annexes live, when something couldn't be removed, and when something of ours is left, in any region."""
     options = parser("teardown", "Remove from an AWS account what setup made, and list what is left.")
     add_credentials(options)
     add_regions(options)
@@ -32,6 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         if wanted.dry_run:
             for ground in found:
                 _say(ground.place, "would go", _left(ground))
+            _say_elsewhere(found)
             return 0
         where = ", ".join(ground.place.region for ground in found)
         if not agreed(f"Remove condor-annex from account {found[0].place.account}, {where}?", yes=wanted.yes):
@@ -41,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
         remains = [(ground.place, _left(ground)) for ground in found]
         for place, things in remains:
             _say(place, "is left", things)
-        return 1 if any(things for _, things in remains) else 0
+        more = _say_elsewhere(found)
+        return 1 if more or any(things for _, things in remains) else 0
     except AnnexError as error:
         print(f"condor_annex teardown: {error}", file=sys.stderr)
         return 1
@@ -54,6 +56,18 @@ def _say(place: Place, what: str, things: Sequence[Thing]) -> None:
     print(f"{place.region}: {'this' if things else 'nothing'} {what}{':' if things else ''}")
     for thing in things:
         print(f"  {thing}")
+
+
+def _say_elsewhere(found: Sequence[Ground]) -> bool:
+    """Whether the account is set up in regions that weren't named."""
+    others = elsewhere(found[0].account.roles(), [ground.place.region for ground in found])
+    for region, roles in others.items():
+        print(f"{region}: was not looked at, and these are there:")
+        for role in roles:
+            print(f"  role {role}")
+    if others:
+        print(f"run: condor_annex teardown -regions {' '.join(others)}")
+    return bool(others)
 
 
 def _left(ground: Ground) -> list[Thing]:

@@ -270,6 +270,40 @@ def test_teardown_leaves_nothing(run: Run, client: Any) -> None:
     assert client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["htcondor:*"]}])["Tags"] == []
 
 
+def test_teardown_names_the_regions_that_it_was_not_told_of_and_what_takes_those_down(run: Run) -> None:
+    run("setup", "-yes", "-regions", "us-east-2", "eu-west-1", "ap-southeast-2")
+    for status, text in (run("teardown", "-yes"), run("teardown", "-yes")):
+        assert status == 1
+        assert "us-east-2: nothing is left\n" in text
+        for region in ("ap-southeast-2", "eu-west-1"):
+            for role in ("fleet", "instance", "reaper"):
+                assert f"  role condor-annex-{role}-{region}\n" in text
+        assert text.splitlines()[-1] == "run: condor_annex teardown -regions ap-southeast-2 eu-west-1"
+    status, text = run("teardown", "-yes", "-regions", "ap-southeast-2", "eu-west-1")
+    assert (status, text.splitlines()[-1]) == (0, "eu-west-1: nothing is left")
+
+
+def test_a_dry_teardown_names_regions_that_would_stay(run: Run) -> None:
+    run("setup", "-yes", "-regions", "us-east-2", "eu-west-1")
+    status, text = run("teardown", "-dry-run")
+    assert (status, text.splitlines()[-1]) == (0, "run: condor_annex teardown -regions eu-west-1")
+
+
+def test_a_role_that_is_not_ours_is_no_region_of_ours(run: Run, client: Any) -> None:
+    for name in ("condor-annex-fleet-of-theirs", "my-condor-annex-fleet-eu-west-1", "condor-annex-daemon-eu-west-1"):
+        client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    status, text = run("teardown", "-yes")
+    assert (status, text.splitlines()[-1]) == (0, "us-east-2: nothing is left")
+
+
+def test_roles_of_other_regions_that_can_not_be_asked_for_are_not_taken_for_none(
+    run: Run, control: Callable[..., Any]
+) -> None:
+    control("POST", "/faults", {"action": "ListRoles", "times": None, "error": "AccessDenied", "status": 403})
+    status, text = run("teardown", "-yes")
+    assert (status, "condor_annex teardown: ListRoles: AccessDenied" in text) == (1, True)
+
+
 def test_teardown_takes_bundles_along(run: Run, client: Any) -> None:
     run("setup", "-yes")
     for n in range(3):

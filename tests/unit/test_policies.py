@@ -360,6 +360,7 @@ def setup() -> dict[str, Any]:
         ("iam:PutRolePolicy", INSTANCE_ROLE, BY_STACKS),
         ("iam:PassRole", INSTANCE_ROLE, BY_STACKS | {"iam:PassedToService": "ec2.amazonaws.com"}),
         ("iam:GetRole", SERVICE_ROLE, {}),
+        ("iam:ListRoles", "*", {}),
         ("ec2:ImportKeyPair", ec2("key-pair/annexes"), BY_STACKS),
         ("ec2:AuthorizeSecurityGroupIngress", GROUP, BY_STACKS | {"aws:ResourceTag/htcondor:Component": "ssh-port"}),
         ("iam:CreateServiceLinkedRole", SERVICE_ROLE, {"iam:AWSServiceName": "spotfleet.amazonaws.com"}),
