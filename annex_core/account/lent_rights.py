@@ -19,7 +19,7 @@ INSTANCE = (
     ),
     Right(
         # And its bucket in its role's policy: in the one resource that ends in /config-*.tar.gz, whose * it replaces
-        # by the annex's id. The bucket's name may therefore hold no wildcard.
+        # by the annex's id. The bucket's name may therefore hold no wildcard, and the partition is arn:aws's alone.
         "instance",
         "FindTheBucket",
         "",

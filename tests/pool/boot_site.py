@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 
+from annex_core.account.components import bucket_name
 from annex_core.bundle.build import ExecutionPoint, bundle, user_data
 from annex_core.model.names import AnnexKey, bundle_key
 from annex_core.model.tags import LEASE_ENDS, stamp
@@ -21,7 +22,8 @@ from rehearsal.image import Images
 from rehearsal.pool import PATIENCE_S
 
 ADDRESS = "172.31.251.1"
-BUCKET = "annex-boot-tests"
+REGION = "us-east-2"
+BUCKET = bucket_name("123456789012", REGION)
 HOUR = timedelta(hours=1)
 
 ACCESS_POINT = f"""\
@@ -68,11 +70,11 @@ class Site:
         self.s3 = self.client("s3")
         self.version = self.ap.run(["condor_version"]).stdout.split()[1]
         with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):  # of an earlier site of the same cloud
-            self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+            self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def client(self, service: str) -> Any:
         keys = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "hush"}
-        return boto3.client(service, endpoint_url=self._cloud, region_name="us-east-2", **keys)  # type: ignore[call-overload]
+        return boto3.client(service, endpoint_url=self._cloud, region_name=REGION, **keys)  # type: ignore[call-overload]
 
     def image(self, name: str) -> str:
         """The id of an image of the rehearsal; `bare`, `service`, or empty for the ordinary one."""

@@ -2,12 +2,11 @@
 Images that are not made for us: one with neither HTCondor nor curl, and HTCondor's own for annexes.
 
 The second runs condor-annex-ec2 as Debian's package of that name has it, against the local cloud's metadata, EC2, IAM
-and S3. It finds its bundle by a client token and by what the role of its instance profile may read.
+and S3. It finds its bundle by a client token and by what the role that set-up makes may read.
 """
 
 import base64
 import http.server
-import json
 import os
 import threading
 from collections.abc import Iterator
@@ -17,12 +16,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from annex_core.account.components import INSTANCE_ROLE
 from annex_core.model.names import client_token
 from annex_core.model.tags import stamp
 from rehearsal.image import MIRROR, Images
-from tests.pool.boot_site import BUCKET, HOUR, Site, standing
+from tests.pool.boot_site import HOUR, Site, standing
 
-PROFILE = "annex-boot-service"
 VERSION_1 = {"HttpTokens": "optional"}
 JOB = "id -un; curl -s -m 5 http://169.254.169.254/latest/meta-data/; echo $?"
 NO_ENCRYPTION = {"80-rehearsal.config": b"ENCRYPT_EXECUTE_DIRECTORY = FALSE\n"}
@@ -78,18 +77,13 @@ def test_a_plain_debian_becomes_an_execution_point_by_user_data_alone(site: Site
 
 @pytest.fixture(scope="module")
 def profile(site: Site) -> str:
-    """An instance profile whose role may read bundles; its name."""
-    iam = site.client("iam")
-    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:aws:s3:::{BUCKET}/config-*.tar.gz"]}
-    iam.create_role(RoleName=PROFILE, AssumeRolePolicyDocument="{}")
-    iam.put_role_policy(
-        RoleName=PROFILE,
-        PolicyName="bundles",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [read]}),
+    """The instance profile that set-up makes; its name."""
+    formation = site.client("cloudformation")
+    formation.create_stack(
+        StackName=INSTANCE_ROLE.stack, TemplateBody=INSTANCE_ROLE.template(), Capabilities=["CAPABILITY_NAMED_IAM"]
     )
-    iam.create_instance_profile(InstanceProfileName=PROFILE)
-    iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE)
-    return PROFILE
+    [stack] = formation.describe_stacks(StackName=INSTANCE_ROLE.stack)["Stacks"]
+    return str(stack["Outputs"][0]["OutputValue"])
 
 
 class TestImagesWithHTCondorsOwnBootService:
