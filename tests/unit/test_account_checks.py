@@ -1,11 +1,16 @@
 """What check-setup finds, out of what AWS told."""
 
+import ast
+import inspect
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import annex_core
 from annex_core.account.checks import (
     PUBLIC_ACCESS,
     BucketFacts,
@@ -50,7 +55,27 @@ def bad(findings: Any) -> Finding:
     """The one that is bad."""
     [found] = [finding for finding in findings if not finding.good]
     assert isinstance(found, Finding)
+    assert found.cure
     return found
+
+
+def made_without_a_cure(module: Path) -> Iterator[str]:
+    """Where in a module a finding is made that may be bad, and names nothing to do."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != Finding.__name__:
+            continue
+        given = {name.name: value for name, value in zip(fields(Finding), node.args, strict=False)}
+        given |= {each.arg or "": each.value for each in node.keywords}
+        if ast.unparse(given["good"]) != "True" and "cure" not in given:
+            yield f"{module.name}:{node.lineno}"
+
+
+def test_nowhere_is_a_bad_finding_made_that_names_nothing_to_do() -> None:
+    sources = Path(annex_core.__file__).parent
+    modules = [each for each in sources.rglob("*.py") if "account.checks import" in each.read_text()]
+    assert [
+        place for module in [*modules, Path(inspect.getfile(Finding))] for place in made_without_a_cure(module)
+    ] == []
 
 
 def test_a_good_bucket_has_nothing_bad() -> None:

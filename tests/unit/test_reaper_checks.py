@@ -18,7 +18,9 @@ RIGHT = ReaperFacts(ARN, reaper_sha256(), NOW - 99 * MINUTE, RULE, NOW - 4 * MIN
 
 
 def bad(facts: ReaperFacts | None) -> list[tuple[str, str]]:
-    return [(each.says, each.cure) for each in check_reaper(facts, PLACE) if not each.good]
+    found = [(each.says, each.cure) for each in check_reaper(facts, PLACE) if not each.good]
+    assert all(cure for _, cure in found)
+    return found
 
 
 def test_a_reaper_as_it_has_to_be_is_good() -> None:
