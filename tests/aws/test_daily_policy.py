@@ -160,12 +160,12 @@ def aws() -> Iterator[LocalCloud]:
 
 @pytest.fixture
 def guard(aws: LocalCloud, session: boto3.Session) -> Iterator[Callable[..., Guard]]:
-    """guard(POOL, POLICY) -> a guard by that pool's policy, told of every call of sessions that begin from now on."""
+    """guard(POOL, POLICY, PROJECT) -> a guard by that pool's policy, told of every call of later sessions."""
     ec2 = session.client("ec2", endpoint_url=aws.url)
     handlers = []
 
-    def stand(pool: str, name: PolicyName = "daily") -> Guard:
-        guard = Guard(ec2, policy(name, partition="aws", account=ACCOUNT, pool=pool))
+    def stand(pool: str, name: PolicyName = "daily", project: str | None = None) -> Guard:
+        guard = Guard(ec2, policy(name, partition="aws", account=ACCOUNT, pool=pool, project=project))
         handler = ("provide-client-params", lambda params, model, **_: guard.look(params, model))
         botocore.handlers.BUILTIN_HANDLERS.append(handler)
         handlers.append(handler)
@@ -279,6 +279,16 @@ def test_an_annex_without_a_spot_fleet_lives_and_ends_within_its_policy(
     assert len(machines) == 2
     assert [asked for asked in watching.refused if asked[0].startswith("ec2:")] == []
     assert watching.seen >= {"CreateTags", "TerminateInstances", "GetConsoleOutput", "DescribeVolumes"}
+
+
+def test_a_route_by_a_project_s_policy_is_run_dry_within_it_where_it_is_called_as_the_project(
+    region: AwsRegion, guard: Callable[..., Guard]
+) -> None:
+    watching = guard(POOL, "daily", "physics")
+    role = f"arn:aws:iam::{ACCOUNT}:role/{fleet_role_name(REGION)}"
+    route = Route("physics", REGION, tuple(watching.subnets()), IMAGE_PARAMETER, ("c5.large",), fleet_role=role)
+    Preflight(region, ec2_cloud(region), Pool(POOL, POOL)).findings(route, datetime.now(UTC))
+    assert watching.refused == []
 
 
 def test_of_what_is_there_only_the_lease_may_be_tagged() -> None:
