@@ -6,8 +6,8 @@ from typing import Any
 from annex_core.cli.screen import Screen
 from annex_core.model.wording import counted, size
 
-_NUMBERS = 52
-"""Characters that the table's numbers take when they are large."""
+_LEAST = 5
+"""Characters that are left of the machines where numbers take the rest."""
 _ROWS = 40
 
 Group = Mapping[str, Any]
@@ -33,7 +33,8 @@ def table(groups: Sequence[Group], screen: Screen, *, served: str) -> None:
         ]
         for each in groups[:_ROWS]
     ]
-    screen.table(heads, rows, names=[max(20, screen.width - _NUMBERS)])
+    numbers = sum(1 + max(map(len, column)) for column in [*zip(heads, *rows, strict=True)][1:])
+    screen.table(heads, rows, names=[max(_LEAST, screen.width - numbers)])
     if groups[_ROWS:]:
         screen.prose(f"and {counted(len(groups) - _ROWS, 'group')} more; -json shows all")
 

@@ -49,13 +49,14 @@ class Screen:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], *, names: Sequence[int]) -> None:
         """
         Args:
-            names: The most characters of each of the first columns, which stand to the left and are cut to that; the
-                others stand to the right, and whole.
+            names: The most characters of each of the first columns, which stand to the left and are cut to that, their
+                heads too; the others stand to the right, and whole.
         """
-        cut = [[_cut(cell, most) for cell, most in zip(row, names, strict=False)] for row in rows]
-        whole = [[*some, *row[len(names) :]] for some, row in zip(cut, rows, strict=True)]
-        widths = [max(map(len, column)) for column in zip(heads, *whole, strict=True)]
-        for number, row in enumerate([heads, *whole]):
+        lines = [heads, *rows]
+        cut = [[_cut(cell, most) for cell, most in zip(line, names, strict=False)] for line in lines]
+        whole = [[*some, *line[len(names) :]] for some, line in zip(cut, lines, strict=True)]
+        widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+        for number, row in enumerate(whole):
             cells = (
                 cell.ljust(width) if column < len(names) else cell.rjust(width)
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))

@@ -44,9 +44,10 @@ def test_jobs_that_no_type_runs_are_told_the_closest():
     assert "Last job: some of the jobs would never run" in said
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_no_line_of_the_tables_is_longer_than_the_screen(width):
-    of = foresight(snapshot([group(idle=12345, cpus=16, memory_mib=30000), group(cpus=64)]))
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_no_line_of_the_tables_is_longer_than_the_screen(width, gpus):
+    of = foresight(snapshot([group(idle=12345, cpus=16, memory_mib=30000, gpus=gpus), group(cpus=64)]))
     for show, verb in ((plan.show, "plan"), (why.show, "why")):
         lines = shown(show, asked(of, verb), width).splitlines()
         assert max(map(len, lines)) <= width
