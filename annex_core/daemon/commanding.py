@@ -19,7 +19,7 @@ from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
 from annex_core.daemon.asker import Asker
-from annex_core.daemon.creating import Types, answer, check_rights, chosen, knowing, longer
+from annex_core.daemon.creating import Types, answer, check_rights, chosen, knowing, longer, within_rights
 from annex_core.daemon.inquiry import NO_ANSWER_YET
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.provisioner import Standing
@@ -155,6 +155,7 @@ class Commands:
             raise Refused("root has no jobs, and an annex runs its owner's jobs alone; say whose it is with -owner")
         lives = snapshot.annexes.get(key)
         route = chosen(asked, snapshot, lives, self._default_route)
+        asked, warnings = within_rights(asked, asker, route)
         check_rights(asked, asker, route)
         if closed := closed_to(key, route):
             raise Refused(closed)
@@ -162,7 +163,7 @@ class Commands:
         if route.place not in snapshot.regions and (route.place.owner or self._unheard(route.place)):
             raise Refused(f"AWS has not answered in {route.place} yet{AGAIN}")
         asked, notes = completed(asked, route)
-        warnings = [*notes]
+        warnings += notes
         snapshot = knowing(asked.get("instance_types", ()), route.place, snapshot, self._types, warnings)
         if lives:
             warnings += joined(lives, asked)

@@ -62,6 +62,27 @@ def in_force(name: str, snapshot: Snapshot) -> Route:
     return snapshot.routes[name]
 
 
+def within_rights(asked: Mapping[str, Any], asker: Asker, route: Route) -> tuple[dict[str, Any], list[str]]:
+    """
+    What was asked, without what only knobs of the asker's say and the asker may not.
+
+    Returns:
+        It, and a sentence for what was left out.
+    """
+    kept = {name: value for name, value in asked.items() if name != "by_default"}
+    if asker.administrator:
+        return kept, []
+    by_default = {*asked.get("by_default", ())} & kept.keys()
+    warnings = []
+    if left := sorted(by_default & reserved()):
+        warnings.append(f"of your configuration {', '.join(left)} left out: route {route.name} decides that")
+    if "instance_types" in by_default and (others := sorted({*kept["instance_types"]} - {*route.instance_types})):
+        warnings.append(f"of your configuration {', '.join(others)} left out: route {route.name} doesn't allow it")
+        kept["instance_types"] = [each for each in kept["instance_types"] if each not in others]
+    gone = {*left, *(name for name in by_default if not kept[name])}
+    return {name: value for name, value in kept.items() if name not in gone}, warnings
+
+
 def check_rights(asked: Mapping[str, Any], asker: Asker, route: Route) -> None:
     """
     Raises:

@@ -184,6 +184,51 @@ def test_what_a_user_can_not_have_is_refused_with_the_reason(desk, document, wor
     assert not desk.journal.annexes()
 
 
+OF_SETUP = {"key_name": "k", "security_groups": ["sg-1"], "instance_profile": "arn:x"}
+"""What the knobs say that the withdrawn tool's set-up wrote."""
+
+
+def test_what_only_knobs_say_and_the_user_may_not_is_left_out_and_said(desk):
+    answer = desk.ask("create", name="blue", instances=2, by_default=sorted(OF_SETUP), **OF_SETUP)
+    assert (answer["how_many"], desk.annex().overrides) == (2, {})
+    assert answer["warnings"] == [
+        "of your configuration instance_profile, key_name, security_groups left out: route spot decides that"
+    ]
+
+
+def test_what_knobs_say_holds_for_an_administrator(desk):
+    answer = desk.ask("create", ADMIN_SPEAKS, name="blue", owner="bob", by_default=sorted(OF_SETUP), **OF_SETUP)
+    assert (desk.annex(AnnexKey("bob", "blue")).overrides, answer["warnings"]) == (OF_SETUP, [])
+
+
+def test_what_the_command_line_says_beside_knobs_is_refused_as_ever(desk):
+    with pytest.raises(Refused, match="only an administrator may say key_name; route spot"):
+        desk.ask("create", name="blue", by_default=["instance_profile", "security_groups"], **OF_SETUP)
+    assert not desk.journal.annexes()
+
+
+def test_a_fleet_configuration_that_only_a_knob_names_is_left_out_and_said(desk):
+    answer = by_file(desk, ALICE_SPEAKS, slots=16, by_default=["fleet_config"])
+    assert answer["how_many"] >= 1
+    assert "fleet_config left out" in answer["warnings"][0]
+    assert len(answer["warnings"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("types", "kept"), [(["m4.large"], {}), (["m4.large", "c5.large"], {"instance_types": ["c5.large"]})]
+)
+def test_types_that_only_a_knob_names_and_the_route_does_not_allow_are_left_out_and_said(desk, types, kept):
+    answer = desk.ask("create", name="blue", instance_types=types, by_default=["instance_types"])
+    assert answer["warnings"] == ["of your configuration m4.large left out: route spot doesn't allow it"]
+    (order,) = desk.orders()
+    assert order.overrides == kept
+
+
+def test_types_of_a_knob_that_the_route_allows_are_asked_for(desk):
+    answer = desk.ask("create", name="blue", instance_types=["c5.large"], by_default=["instance_types"])
+    assert (answer["what"], answer["warnings"]) == (["c5.large"], [])
+
+
 def test_a_route_that_is_not_open_to_the_user_is_refused(desk):
     desk.seen = snapshot(routes={"spot": replace(ROUTE, owners=("bob",))})
     with pytest.raises(Refused, match="not open to alice"):
