@@ -9,6 +9,7 @@ import pytest
 
 from annex_core.adapters.journal_setbacks import SetbackBook
 from annex_core.bundle.build import FETCH_WITHIN
+from annex_core.errors import NotPermitted, Refused
 from annex_core.model.place import Place
 from annex_core.model.route import Market
 from annex_core.model.schedule import parse
@@ -79,6 +80,39 @@ def test_once_its_url_would_end_too_early_the_next_step_gets_a_new_one(daemon):
     launched(daemon, after=timedelta(hours=3))
     assert [existing for _, existing in daemon.cloud.templates] == [None, "lt-1"]
     assert [request.template.version for request in daemon.cloud.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "and the daemon was killed"])
+@pytest.mark.parametrize("error", [NotPermitted("no"), Refused("no such key pair")], ids=str)
+class TestATemplateThatFailsBehindItsBundle:
+    @pytest.fixture
+    def daemon(self, daemon, error, killed):
+        """The bundle is in the bucket, and there is no template."""
+        daemon.cloud.errors["put_template"] = [error]
+        daemon.cycle()
+        assert (len(daemon.store.objects), daemon.cloud.templates, daemon.cloud.documents) == (1, [], [])
+        if killed:
+            daemon.restart()
+        return daemon
+
+    def ends(self, daemon):
+        daemon.queue.groups = []
+        daemon.cycle(after=ROUTE.lifetime)
+        daemon.cycle(after=timedelta(minutes=1))
+        return daemon.journal.annexes() == ()
+
+    def test_nothing_of_it_stays_when_the_annex_ends(self, daemon):
+        assert self.ends(daemon)
+        assert (daemon.store.objects, daemon.cloud.templates) == ({}, [])
+
+    def test_another_try_goes_by_the_same_bundle_and_leaves_no_second_one(self, daemon):
+        (key,) = daemon.store.objects
+        url = settings(launched(daemon, after=LATER))["BUNDLE_URL"]
+        assert url.startswith(f"https://bucket.example/{key}?")
+        assert [*daemon.store.objects] == [key]
+        assert len(daemon.cloud.documents) == 1
+        assert self.ends(daemon)
+        assert (daemon.store.objects, daemon.cloud.deleted) == ({}, ["lt-1"])
 
 
 def test_user_data_says_when_the_lease_ends_and_its_outer_bound(daemon):
