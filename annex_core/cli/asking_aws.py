@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from annex_core.adapters.settings import credentials_path
 from annex_core.adapters.stacks import CloudFormationStacks, stacks
 from annex_core.cli.typed import Parser
 from annex_core.errors import NotPermitted, Refused
+from annex_core.legacy.knobs import Knobs
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 _ANY_REGION = "us-east-1"
@@ -62,8 +63,19 @@ def add_credentials(made: argparse.ArgumentParser) -> None:
     )
 
 
-def parsed(made: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Ends the process with status 2 where the words make no credentials."""
+def parsed(
+    made: argparse.ArgumentParser, arguments: Sequence[str], knobs: Callable[[], Knobs] = Knobs
+) -> argparse.Namespace:
+    """
+    Ends the process with status 2 where the words make no credentials.
+
+    Args:
+        knobs: The withdrawn tool's, for what the command line does not say; default: none is set.
+
+    Raises:
+        BadRequest: What a knob says makes no sense.
+        Unavailable: Nobody says what the knobs are.
+    """
     wanted = made.parse_args(arguments)
     words, url = _words(wanted.credentials)
     if words and wanted.profile:
@@ -72,7 +84,22 @@ def parsed(made: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.
         made.error("credentials are FROM INSTANCE, or two files: one with the access key, one with the secret")
     if url and not url.startswith(("http://", "https://")):
         made.error(f"{url} is no URL of CloudFormation")
+    _fill(wanted, knobs)
     return wanted
+
+
+def _fill(wanted: argparse.Namespace, asked_knobs: Callable[[], Knobs]) -> None:
+    named = wanted.regions or _region_of_url(wanted)
+    signs = wanted.credentials or wanted.profile
+    if named and signs:
+        return
+    knobs = asked_knobs()
+    if not named and (region := knobs.region()):
+        wanted.regions = [region]
+    # Of several regions none has key files of its own: one account is asked in all of them.
+    region = wanted.regions[0] if wanted.regions and len(wanted.regions) == 1 else None
+    if not signs and (files := knobs.key_files(region)):
+        wanted.credentials = _FROM_INSTANCE if " ".join(_FROM_INSTANCE) in map(str.upper, files) else [*files]
 
 
 def add_regions(made: argparse.ArgumentParser) -> None:

@@ -32,7 +32,7 @@ def ask(verb: str, body: Mapping[str, Any]) -> Any:
     except wire.KeysWanted as wanted:
         from annex_core.cli import handing_over  # few are asked
 
-        handing_over.hand_over(partial(_ask, "keys"), wanted.files)
+        handing_over.hand_over(partial(_ask, "keys"), wanted.files, region=body.get("region"))
         return _ask(verb, body)
 
 

@@ -1,7 +1,7 @@
 """condor_annex check-setup: is what annexes need in the account what it has to be?"""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from annex_core.account import checks, reaper_checks
 from annex_core.account.checks import Finding
@@ -10,14 +10,20 @@ from annex_core.account.roles import check_profile, check_role, fleet_role, inst
 from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
 from annex_core.cli.check_routes import look_at, needs_no_setup, routes_here
 from annex_core.errors import AnnexError
+from annex_core.legacy.knobs import Knobs
 
 
-def run(arguments: Sequence[str]) -> int:
-    """One finding a line, and below each bad one what to run; 1 when there is one."""
+def run(arguments: Sequence[str], knobs: Callable[[], Knobs] = Knobs) -> int:
+    """
+    One finding a line, and below each bad one what to run; 1 when there is one.
+
+    Args:
+        knobs: The withdrawn tool's, for what the command line does not say; default: none is set.
+    """
     options = parser("check-setup", "Look at what annexes need in an AWS account, and change nothing.")
     add_credentials(options)
     add_regions(options)
-    wanted = parsed(options, arguments)
+    wanted = parsed(options, arguments, knobs)
     good = True
     try:
         found = grounds(wanted)

@@ -173,7 +173,10 @@ def _prices(text: str) -> dict[str, str]:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in re.split(r"[,\s]+", text) if word]
+    found = [word for word in re.split(r"[,\s]+", text) if word]
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text or 'nothing'}: it takes one or more, with commas between them")
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,8 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(verb: str, rest: Sequence[str]) -> int:
-    # Both tools have these; only the withdrawn one's options say which service and with whose keys.
-    old_setup = verb.startswith("-") and any(word.startswith("-aws-") for word in rest)
     # Each verb's imports are its own: status has no need of what lint loads, and neither needs boto3.
     match verb:
         case "status":
@@ -132,11 +130,15 @@ def _do(verb: str, rest: Sequence[str]) -> int:
             from annex_core.cli import check_connectivity
 
             return check_connectivity.run(rest)
-        case "setup" | "-setup" if not old_setup:
+        case "-setup" | "-check-setup":
+            from annex_core.cli import old_options
+
+            return old_options.account(verb, rest)
+        case "setup":
             from annex_core.cli import setup
 
             return setup.run(rest)
-        case "check-setup" | "-check-setup" if not old_setup:
+        case "check-setup":
             from annex_core.cli import check_setup
 
             return check_setup.run(rest)

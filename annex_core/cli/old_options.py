@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,23 +15,36 @@ from annex_core.errors import AnnexError, BadRequest
 from annex_core.legacy import annex, perl
 from annex_core.legacy.asked import Asked
 from annex_core.legacy.knobs import Knobs
-from annex_core.legacy.reading import Reading, read
+from annex_core.legacy.reading import Reading, option_of, read
 
 _NO_KNOBS = ("help", "status")
+_OUR_VERBS_TOO = ("help", "yes")
 _OFF = {"-peaceful": (), "-graceful": (), "-fast": ("-now",)}
 """condor_off's ways to stop, which stood behind `off`, in the words of our own verb."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """2 when the command line makes no sense, or a file that it names; else what the verb says."""
+    return _told(lambda: _run(read(arguments)))
+
+
+def account(verb: str, rest: Sequence[str]) -> int:
+    """
+    -setup and -check-setup: with an option that only the withdrawn tool had, its command line; else our own verb's,
+    which takes the rest of that tool's words, too. Its knobs hold for both.
+    """
+    options = (option_of(word) for word in rest if word.startswith("-"))
+    if any(option and option.name not in _OUR_VERBS_TOO for option in options):
+        return run([verb, *rest])
+    from annex_core.cli import check_setup, setup
+
+    verbs = {"-setup": setup.run, "-check-setup": check_setup.run}
+    return _told(lambda: verbs[verb](rest, old_knobs))
+
+
+def _told(carry_out: Callable[[], int]) -> int:
     try:
-        reading = read(arguments)
-        asked = _asked(reading)
-        for note in asked.notes:
-            print(f"note: {note}", file=sys.stderr)
-        if asked.debug:
-            print(json.dumps({asked.verb: asked.body}, indent=2, sort_keys=True), file=sys.stderr)
-        return _carry_out(asked)
+        return carry_out()
     except BadRequest as error:
         print(f"condor_annex: {error}", file=sys.stderr)
         return 2
@@ -40,16 +53,25 @@ def run(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _asked(reading: Reading) -> Asked:
+def _run(reading: Reading) -> int:
+    knobs = Knobs() if reading.perl or reading.command or reading.has(*_NO_KNOBS) else old_knobs()
+    asked = _asked(reading, knobs)
+    for note in asked.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if asked.debug:
+        print(json.dumps({asked.verb: asked.body}, indent=2, sort_keys=True), file=sys.stderr)
+    return _carry_out(asked, knobs)
+
+
+def _asked(reading: Reading, knobs: Knobs) -> Asked:
     if reading.perl:
         zone = datetime.now().astimezone().tzinfo
         assert zone  # noqa: S101 - astimezone() always gives one
         return perl.asked(reading, UserFiles(), zone=zone, central_managers=central_managers())
-    knobs = Knobs() if reading.command or reading.has(*_NO_KNOBS) else old_knobs()
     return annex.asked(reading, knobs, UserFiles())
 
 
-def _carry_out(asked: Asked) -> int:
+def _carry_out(asked: Asked, knobs: Knobs) -> int:
     from annex_core.cli import check_setup, create, setup, status, steering
 
     name: str = asked.body.get("name", "")
@@ -71,9 +93,9 @@ def _carry_out(asked: Asked) -> int:
         case "condor_status":
             return _condor_status(name, asked.words)
         case "setup":
-            return setup.run([*_account(asked.body), *(["-yes"] if asked.yes else [])])
+            return setup.run([*_account(asked.body), *(["-yes"] if asked.yes else [])], lambda: knobs)
         case "check-setup":
-            return check_setup.run(_account(asked.body))
+            return check_setup.run(_account(asked.body), lambda: knobs)
         case _:
             from annex_core.cli.main import HELP
 

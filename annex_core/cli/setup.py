@@ -4,7 +4,7 @@ import argparse
 import ipaddress
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from annex_core.account.checks import Finding, Place
@@ -29,6 +29,7 @@ from annex_core.cli.consent import agreed
 from annex_core.cli.progress import Line, pausing
 from annex_core.cli.ssh_key import key_file, public_key
 from annex_core.errors import AnnexError, Refused, Unavailable
+from annex_core.legacy.knobs import Knobs
 
 _SEEN_WITHIN_S = 60.0
 """What was just made is seen by all of AWS after some seconds; by then, all that is bad is."""
@@ -45,8 +46,13 @@ class Wishes:
         return {SSH_KEY: self.key, SSH_PORT: self.ssh_from}.get(component) is not None
 
 
-def run(arguments: Sequence[str]) -> int:
-    """1 when a component could not be made, or is not what it has to be."""
+def run(arguments: Sequence[str], knobs: Callable[[], Knobs] = Knobs) -> int:
+    """
+    1 when a component could not be made, or is not what it has to be.
+
+    Args:
+        knobs: The withdrawn tool's, for what the command line does not say; default: none is set.
+    """
     options = parser("setup", "Make what annexes need in an AWS account. Again, it changes nothing.")
     add_credentials(options)
     add_regions(options)
@@ -59,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     options.add_argument("-dry-run", "--dry-run", action="store_true", help="say what would be done")
     options.add_argument("-yes", "--yes", action="store_true", help="don't ask")
-    wanted = parsed(options, arguments)
+    wanted = parsed(options, arguments, knobs)
     if wanted.vpc and len(wanted.regions or ()) > 1:
         options.error("-vpc: a VPC is in one region; set up one after another")
     wishes = Wishes(wanted.vpc, wanted.ssh_key, wanted.ssh_from)

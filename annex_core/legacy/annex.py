@@ -1,20 +1,16 @@
 """Command lines of the withdrawn condor_annex, and of the annex daemon's client before it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from annex_core.errors import BadRequest
 from annex_core.fleet_file.tagging import bad_tag
-from annex_core.legacy.asked import Asked, Files, hours, listed, whole
-from annex_core.legacy.knobs import IDLE_S, LEASE_S, Knobs
+from annex_core.legacy.asked import Asked, Files, hours, listed, region_of, whole
+from annex_core.legacy.knobs import IDLE_S, LEASE_S, Knob, Knobs
 from annex_core.legacy.reading import Reading
 from annex_core.model.names import misnamed
 
-_AWS_URL = re.compile(
-    r"https://(?:ec2|events|lambda|s3|cloudformation)[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?/?"
-)
 _URLS = ("aws-ec2-url", "aws-events-url", "aws-lambda-url", "aws-s3-url", "service-url", "events-url", "lambda-url",
          "s3-url")  # fmt: skip
 _KEYS = ("aws-public-key-file", "aws-access-key-file", "aws-secret-key-file", "aws-private-key-file",
@@ -57,7 +53,7 @@ def asked(reading: Reading, knobs: Knobs, files: Files) -> Asked:
     if reading.has("help"):
         return Asked("help")
     if reading.has("setup", "check-setup"):
-        return _account(reading, knobs, yes)
+        return _account(reading, yes=yes, debug=debug)
     return replace(_of_annexes(reading, knobs, files, yes=yes, debug=debug), keys=_key_files(reading))
 
 
@@ -76,36 +72,32 @@ def _of_annexes(reading: Reading, knobs: Knobs, files: Files, *, yes: bool, debu
     return _extend(reading, name, debug=debug)
 
 
-def region(reading: Reading, knobs: Knobs) -> str | None:
-    """The region asked for, by its name or by an endpoint of AWS's own; None: the route's."""
-    found = {f"-{name}": _region_of(f"-{name}", reading.value(name) or "") for name in _URLS if reading.has(name)}
-    if (named := reading.value("aws-region")) is not None:
-        found["-aws-region"] = named
+def _region(reading: Reading, *urls: tuple[str, str]) -> str | None:
+    """
+    The region asked for, by its name or by an endpoint of AWS's own; None: there is none.
+
+    Args:
+        urls: Further endpoints, each behind what names it.
+    """
+    named = [*((f"-{name}", reading.value(name) or "") for name in _URLS if reading.has(name)), *urls]
+    found = {what: region_of(what, url) for what, url in named}
+    if (region := reading.value("aws-region")) is not None:
+        found["-aws-region"] = region
     if len(set(found.values())) > 1:
         raise BadRequest(" and ".join(f"{option} ({where})" for option, where in found.items()) + " don't agree")
-    if found:
-        return next(iter(found.values()))
-    if knob := knobs.get("ANNEX_DEFAULT_AWS_REGION", None):
-        return knob.value
-    url = knobs.get("ANNEX_DEFAULT_EC2_URL", None)
-    return _region_of(str(url), url.value) if url else None
-
-
-def _region_of(what: str, url: str) -> str:
-    found = _AWS_URL.fullmatch(url)
-    if not found:
-        raise BadRequest(f"{what} {url}: an endpoint that is not AWS's own stands in a route, as AnnexEndpoint")
-    return found[1]
+    return next(iter(found.values()), None)
 
 
 def _create(reading: Reading, name: str, knobs: Knobs, files: Files, *, yes: bool, debug: bool) -> Asked:
-    where = region(reading, knobs)
+    where = _region(reading) or knobs.region()
     spot = _market(reading)
     body: dict[str, Any] = {"name": name, "market": "spot" if spot else "on-demand"}
-    notes: list[str] = []
     if where:
         body["region"] = where
-    config = _fleet_file(reading, knobs, where, spot=spot)
+    config = _fleet_file(reading)
+    by_default = _by_default(reading, knobs, where, spot=spot, config=config is not None)
+    if knob := by_default.get("fleet_config"):
+        config = knob.value
     if config:
         body["fleet_config"] = files.fleet(config)
     if spot:
@@ -115,16 +107,18 @@ def _create(reading: Reading, name: str, knobs: Knobs, files: Files, *, yes: boo
         body["slots" if spot else "instances"] = whole(
             "-slots" if reading.has("slots") else "-count", count, most=1000000 if spot else 10000
         )
-    body["lifetime_s"] = _lease(reading) or knobs.seconds("ANNEX_DEFAULT_LEASE_DURATION", LEASE_S)
-    idle = reading.value("idle")
-    body["idle_s"] = hours("-idle", idle) if idle else knobs.seconds("ANNEX_DEFAULT_UNCLAIMED_TIMEOUT", IDLE_S)
+    body["lifetime_s"] = _lease(reading) or knobs.seconds("ANNEX_DEFAULT_LEASE_DURATION", where, LEASE_S)
+    body["idle_s"] = _idle(reading) or knobs.seconds("ANNEX_DEFAULT_UNCLAIMED_TIMEOUT", where, IDLE_S)
     body |= _owner(reading)
     body |= _tags(reading)
-    body |= dict(_on_demand(reading, knobs, where, notes, spot=spot))
+    body |= dict(_on_demand(reading, by_default, spot=spot))
+    if by_default:
+        body["by_default"] = sorted(by_default)
     body |= _user_data(reading, files, with_config=bool(config))
     if directory := reading.value("config-dir"):
         body["config_files"] = dict(files.config_files(directory))
-    return Asked("create", body, tuple(notes), yes=yes, debug=debug)
+    notes = tuple(f"{name.replace('_', ' ')} {knob.value}, as {knob} says" for name, knob in by_default.items())
+    return Asked("create", body, notes, yes=yes, debug=debug)
 
 
 def _market(reading: Reading) -> bool:
@@ -143,16 +137,29 @@ def _market(reading: Reading) -> bool:
     return bool(spot or file)
 
 
-def _fleet_file(reading: Reading, knobs: Knobs, where: str | None, *, spot: bool) -> str | None:
+def _fleet_file(reading: Reading) -> str | None:
     named = [value for value in (reading.value(*_FLEET_FILE), *reading.bare) if value]
     if len(named) > 1:
         raise BadRequest(f"{named[1]}: one fleet configuration is enough, and {named[0]} is one")
-    if named or not spot:
-        return named[0] if named else None
-    for name in ("ANNEX_DEFAULT_SFR_CONFIG_FILE", "ANNEX_DEFAULT_SPOT_FLEET_CONFIG_FILE"):
-        if knob := knobs.get(name, where):
-            return knob.value
-    return None
+    return named[0] if named else None
+
+
+def _by_default(reading: Reading, knobs: Knobs, where: str | None, *, spot: bool, config: bool) -> Mapping[str, Knob]:
+    """
+    The knobs that hold, by the field of a create that they fill, for the command line says nothing of it.
+
+    Args:
+        config: The command line names a fleet configuration.
+    """
+    names: dict[str, tuple[str, ...]] = {}
+    if not spot:
+        names = {field: (knob,) for field, (*options, knob) in _OF_ON_DEMAND.items() if not reading.has(*options)}
+    elif not config:
+        names["fleet_config"] = ("ANNEX_DEFAULT_SFR_CONFIG_FILE", "ANNEX_DEFAULT_SPOT_FLEET_CONFIG_FILE")
+    found = {
+        field: next(filter(None, (knobs.get(each, where) for each in some)), None) for field, some in names.items()
+    }
+    return {field: knob for field, knob in found.items() if knob}
 
 
 def _lease(reading: Reading) -> int | None:
@@ -160,10 +167,16 @@ def _lease(reading: Reading) -> int | None:
     if reading.has("duration") and reading.has("lease-duration"):
         raise BadRequest("-duration and -lease-duration: say one of them")
     if (text := reading.value("duration")) is not None:
-        return hours("-duration", text)
+        return hours("-duration", text, least=60, most=31536000)
     if (text := reading.value("lease-duration")) is not None:
         return whole("-lease-duration", text, most=31536000)
     return None
+
+
+def _idle(reading: Reading) -> int | None:
+    """Seconds."""
+    text = reading.value("idle")
+    return None if text is None else hours("-idle", text, least=5, most=2592000)
 
 
 def _owner(reading: Reading) -> dict[str, Any]:
@@ -174,7 +187,7 @@ def _owner(reading: Reading) -> dict[str, Any]:
         return {"any_owner": True}
     if named is None:
         return {}
-    owners = listed(named)
+    owners = listed("-owner", named)
     if len(owners) != 1:
         raise BadRequest(f"-owner {named}: an annex has one owner; make one for each")
     return {"owner": owners[0]}
@@ -191,22 +204,17 @@ def _tags(reading: Reading) -> dict[str, Any]:
     return {"tags": tags} if tags else {}
 
 
-def _on_demand(
-    reading: Reading, knobs: Knobs, where: str | None, notes: list[str], *, spot: bool
-) -> Iterator[tuple[str, Any]]:
-    for name, (option, older, knob_name) in _OF_ON_DEMAND.items():
+def _on_demand(reading: Reading, by_default: Mapping[str, Knob], *, spot: bool) -> Iterator[tuple[str, Any]]:
+    for name, (option, older, _) in _OF_ON_DEMAND.items():
+        said: object = f"-{option if reading.has(option) else older}"
         given = reading.value(option, older)
         if given is not None and spot:
-            raise BadRequest(
-                f"-{option if reading.has(option) else older}: it goes with on-demand machines, and -count"
-            )
+            raise BadRequest(f"{said}: it goes with on-demand machines, and -count")
         if given is None:
-            knob = None if spot else knobs.get(knob_name, where)
-            if knob is None:
+            if (knob := by_default.get(name)) is None:
                 continue
-            given = knob.value
-            notes.append(f"{name.replace('_', ' ')} {given}, as {knob} says")
-        yield name, listed(given) if name in {"instance_types", "security_groups"} else given
+            said, given = knob, knob.value
+        yield name, listed(said, given) if name in {"instance_types", "security_groups"} else given
 
 
 def _user_data(reading: Reading, files: Files, *, with_config: bool) -> dict[str, Any]:
@@ -260,25 +268,25 @@ def _looking(reading: Reading, name: str | None) -> Asked:
     return Asked("classads" if reading.has("classads") else "status", body)
 
 
-def _account(reading: Reading, knobs: Knobs, yes: bool) -> Asked:
+def _account(reading: Reading, *, yes: bool, debug: bool) -> Asked:
+    """What of it no command line says, the verbs of our own ask the knobs for."""
+    if reading.has("setup") and reading.has("check-setup"):
+        raise BadRequest("-setup and -check-setup: say one of them")
+    fitting = {"setup", "check-setup", "aws-region", "yes", "debug", *_URLS, *_KEYS}
+    if other := next((option for option in reading.options.values() if option.name not in fitting), None):
+        raise BadRequest(f"{other}: it goes with an annex, not with -setup and -check-setup")
     verb = "setup" if reading.has("setup") else "check-setup"
-    where = region(reading, knobs)
     behind = list(reading.said.get("setup", ((),))[0])
     keys: tuple[str, str] | None = None
     if len(behind) == 1:
         raise BadRequest("-setup takes FROM INSTANCE, or two key files, the access key's and the secret key's")
-    if len(behind) > 2:
-        where = where or _region_of("-setup's CloudFormation URL", behind[2])
+    where = _region(reading, *(("-setup's CloudFormation URL", url) for url in behind[2:]))
     if behind:
         keys = (behind[0], behind[1])
     if named := _key_files(reading):
         if keys:
             raise BadRequest(_BOTH)
         keys = named
-    if keys is None:
-        found = [knobs.get(f"ANNEX_DEFAULT_{which}_KEY_FILE", where) for which in ("ACCESS", "SECRET")]
-        if found[0] and found[1]:
-            keys = (found[0].value, found[1].value)
     body: dict[str, Any] = {"region": where} if where else {}
     if keys and " ".join(keys).upper() == "FROM INSTANCE":
         body["from_instance"] = True
@@ -288,7 +296,7 @@ def _account(reading: Reading, knobs: Knobs, yes: bool) -> Asked:
         body["from_instance"] = True
     if reading.bare:
         raise BadRequest(f"{reading.bare[0]}: not an option")
-    return Asked(verb, body, yes=yes)
+    return Asked(verb, body, yes=yes, debug=debug)
 
 
 def _key_files(reading: Reading) -> tuple[str, str] | None:

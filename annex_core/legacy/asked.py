@@ -1,10 +1,15 @@
 """What an old command line asks for, in the words of our own verbs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from annex_core.errors import BadRequest
+
+_AWS_URL = re.compile(
+    r"https://(?:ec2|events|lambda|s3|cloudformation)[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?/?"
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,12 @@ def whole(option: object, text: str, *, most: int) -> int:
     return found
 
 
-def hours(option: object, text: str) -> int:
+def hours(option: object, text: str, *, least: int, most: int) -> int:
     """
     Decimal hours.
+
+    Args:
+        least: Seconds, as *most*.
 
     Returns:
         Seconds.
@@ -64,10 +72,32 @@ def hours(option: object, text: str) -> int:
         found = float(text)
     except ValueError as error:
         raise BadRequest(f"{option} {text}: it takes a decimal number of hours") from error
-    if not 0 < found * 3600 <= 31536000:
-        raise BadRequest(f"{option} {text}: it takes hours above 0, a year of them at most")
-    return max(1, int(found * 3600))
+    if not least <= found * 3600 <= most:
+        raise BadRequest(f"{option} {text}: it takes hours, from {least} seconds to {most // 86400} days of them")
+    return int(found * 3600)
 
 
-def listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def listed(what: object, text: str) -> list[str]:
+    """
+    Raises:
+        BadRequest: There are only commas.
+    """
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise BadRequest(
+            f"{what} {text}: it names nothing; leave it out, or name one or more, with commas between them"
+        )
+    return found
+
+
+def region_of(what: object, url: str) -> str:
+    """
+    The region of an endpoint of AWS's own.
+
+    Raises:
+        BadRequest: It is another's.
+    """
+    found = _AWS_URL.fullmatch(url)
+    if not found:
+        raise BadRequest(f"{what} {url}: an endpoint that is not AWS's own stands in a route, as AnnexEndpoint")
+    return found[1]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annex_core.errors import BadRequest
+from annex_core.legacy.asked import region_of
 
 KNOBS: Mapping[str, str] = {
     "ANNEX_DEFAULT_AWS_REGION": "-aws-region, where that is not given.",
@@ -72,8 +73,25 @@ class Knobs:
                 return found
         return None
 
-    def seconds(self, name: str, default: int) -> int:
-        found = self.get(name, None)
+    def region(self) -> str | None:
+        """
+        The one that they name, or whose endpoint of AWS's own they do.
+
+        Raises:
+            BadRequest: The endpoint is another's.
+        """
+        if named := self.get("ANNEX_DEFAULT_AWS_REGION", None):
+            return named.value
+        url = self.get("ANNEX_DEFAULT_EC2_URL", None)
+        return region_of(url, url.value) if url else None
+
+    def key_files(self, region: str | None) -> tuple[str, str] | None:
+        """The access key's and the secret key's, if they name both; FROM INSTANCE stands for an instance's role."""
+        access, secret = (self.get(f"ANNEX_DEFAULT_{which}_KEY_FILE", region) for which in ("ACCESS", "SECRET"))
+        return (access.value, secret.value) if access and secret else None
+
+    def seconds(self, name: str, region: str | None, default: int) -> int:
+        found = self.get(name, region)
         if found is None:
             return default
         if not re.fullmatch(r"[1-9]\d{0,8}", found.value):

@@ -164,7 +164,12 @@ PERL = (
         ("ID",),
         "The project, and the annex's name; in the name an underscore becomes a dash, and that is said.",
     ),
-    _perl("instances", 3, ("NUMBER",), "So many machines, or so many more for an annex that lives."),
+    _perl(
+        "instances",
+        3,
+        ("NUMBER",),
+        "So many machines, or so many more for an annex that lives, where the script set the size of the whole.",
+    ),
     _perl(
         "expiry",
         1,

@@ -98,7 +98,7 @@ def _pool(reading: Reading, central_managers: frozenset[str]) -> Iterator[str]:
 
 
 def _place(reading: Reading) -> dict[str, Any]:
-    subnets = listed(reading.value("subnet") or "")
+    subnets = _list(reading, "subnet")
     if reading.has("vpc") and not subnets:
         raise BadRequest("--vpc: name the subnets to launch in: --subnet ID,ID")
     place: dict[str, Any] = {}
@@ -113,7 +113,7 @@ def _place(reading: Reading) -> dict[str, Any]:
 
 def _what(reading: Reading) -> dict[str, Any]:
     """Images, prices and types, which go together one by one."""
-    lists = {name: listed(reading.value(name) or "") for name in ("image-ids", "spot-prices", "instance-types")}
+    lists = {name: _list(reading, name) for name in ("image-ids", "spot-prices", "instance-types")}
     given = [name for name, values in lists.items() if values]
     if not given:
         return {}
@@ -136,6 +136,11 @@ def _what(reading: Reading) -> dict[str, Any]:
         for image, price, kind in zip(images, prices, types, strict=True)
     ]
     return {"market": "spot", "fleet_config": {"LaunchSpecifications": specifications}}
+
+
+def _list(reading: Reading, name: str) -> list[str]:
+    given = reading.value(name)
+    return [] if given is None else listed(f"--{name}", given)
 
 
 def _plain(price: str) -> str:

@@ -77,16 +77,24 @@ def _perl(word: str) -> bool:
 
 
 def _option(word: str, words: list[str]) -> tuple[Option, tuple[str, ...]]:
+    option = option_of(word)
+    if option is None:
+        raise BadRequest(f"there is no option {word}; condor_annex -help lists what there is")
+    values = tuple(words[: len(option.takes)])
+    if len(values) < len(option.takes) or any(_forgotten(option, value) for value in values):
+        raise BadRequest(f"{option} takes {' and '.join(option.takes)}")
+    del words[: len(option.takes)]
+    return option, values
+
+
+def option_of(word: str) -> Option | None:
+    """The option of `annex` or `daemon` that a word with its dashes is, whole or shortened."""
     exact = word.startswith("--")
     name = word.lstrip("-") if exact else word[1:]
     for option in (*ANNEX, *DAEMON):
         if option.name == name or (not exact and option.name.startswith(name) and len(name) >= option.shortest):
-            values = tuple(words[: len(option.takes)])
-            if len(values) < len(option.takes) or any(_forgotten(option, value) for value in values):
-                raise BadRequest(f"{option} takes {' and '.join(option.takes)}")
-            del words[: len(option.takes)]
-            return option, values
-    raise BadRequest(f"there is no option {word}; condor_annex -help lists what there is")
+            return option
+    return None
 
 
 _FREE = {"DATA", "KEY"}

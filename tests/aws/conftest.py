@@ -1,6 +1,7 @@
 """A local cloud for each test, and what an outsider needs to talk to it: boto3, and JSON for the control API."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -133,7 +134,28 @@ def instances(ec2: EC2Client) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def run(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def user_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """user_config(NAME=VALUE, ...): what condor_config_val finds in the configuration of whoever runs a command."""
+    folder = tmp_path_factory.mktemp("programs")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    program = folder / "condor_config_val"
+
+    def write(**values: str) -> None:
+        lines = (f"{name} = {value}\n # at: user_config, line 1\n" for name, value in values.items())
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{''.join(lines)}END\n")
+        program.chmod(0o755)
+
+    write()
+    return write
+
+
+@pytest.fixture
+def run(
+    local_cloud: LocalCloud,
+    user_config: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
     """run(VERB, ...) -> exit status and all that was printed."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-hush")

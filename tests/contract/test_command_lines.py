@@ -144,6 +144,9 @@ def test_a_name_that_the_withdrawn_tool_cut_is_asked_for_whole(capsys, length):
     [
         ("create blue -tag a=1 -tag a=2", "-tag"),
         ("create blue -duration 0", "more than 0"),
+        ("create blue -instance-types ,", "-instance-types: ,: it takes one or more"),
+        ("create blue -security-groups ,", "-security-groups: ,: it takes one or more"),
+        ("create blue -max-price ,", "-max-price: ,: it takes one or more"),
         ("extend blue -duration=-1h", "more than 0"),
         ("freeze -annex a -project b", "not allowed with"),
         ("freeze a -annex b", "not allowed with"),

@@ -173,6 +173,25 @@ def test_a_knob_of_the_users_configuration_counts(asked: Asked, programs: Callab
     assert asked[1][1]["lifetime_s"] == 7200
 
 
+def test_what_only_knobs_say_is_said_and_marked_in_the_request(
+    asked: Asked, programs: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the withdrawn tool's set-up left them in a user's configuration."""
+    programs(
+        "condor_config_val",
+        "printf 'us_east_2.ANNEX_DEFAULT_ODI_KEY_NAME = k\\n # at: /home/a/user_config, line 1\\n'\n"
+        "printf 'us_east_2.ANNEX_DEFAULT_ODI_SECURITY_GROUP_IDS = sg-1\\n # at: /home/a/user_config, line 2\\n'",
+    )
+
+    assert main([*CREATE, "-aws-region", "us-east-2", "-yes"]) == 0
+
+    assert asked[1][1] == {
+        "name": "blue", "market": "on-demand", "region": "us-east-2", "instances": 2, "lifetime_s": 3000, "idle_s": 900,
+        "key_name": "k", "security_groups": ["sg-1"], "by_default": ["key_name", "security_groups"],
+    }  # fmt: skip
+    assert "note: key name k, as us_east_2.ANNEX_DEFAULT_ODI_KEY_NAME" in capsys.readouterr().err
+
+
 def test_a_duration_alone_is_another_lease_for_a_living_annex(asked: Asked, programs: Callable[..., Path]) -> None:
     assert main(["-annex-name", "blue", "-duration", "1.5"]) == 0
 

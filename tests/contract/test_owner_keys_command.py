@@ -117,6 +117,28 @@ def test_a_users_own_knobs_name_other_files(daemon, files, monkeypatch, tmp_path
     assert main(["create", *BLUE, "-yes"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("more", "knobs"),
+    [(["-region", ROUTE.region], {}), ([], {"ANNEX_DEFAULT_AWS_REGION": ROUTE.region})],
+    ids=["of the command", "of the knobs"],
+)
+def test_a_regions_own_knobs_name_other_files(daemon, files, monkeypatch, tmp_path, more, knobs):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    access, secret = files(folder=elsewhere)
+    before = ROUTE.region.replace("-", "_")
+    knobs = knobs | {
+        "ANNEX_DEFAULT_ACCESS_KEY_FILE": "/nowhere",
+        "ANNEX_DEFAULT_SECRET_KEY_FILE": "/nowhere",
+        f"{before}.ANNEX_DEFAULT_ACCESS_KEY_FILE": access,
+        f"{before}.ANNEX_DEFAULT_SECRET_KEY_FILE": secret,
+    }
+    dump = "".join(f"{name} = {value}\n # at: ~/.condor/user_config, line 1\n" for name, value in knobs.items())
+    monkeypatch.setattr(old_knobs, "dumped", lambda _: dump)
+    assert main(["create", *BLUE, *more, "-yes"]) == 0
+    assert [keys for _, keys in daemon.ring.handed] == [Keys("AKIAGOOD", "hush")]
+
+
 OLD = ("-annex-name", "blue", "-count", "1", "-aws-on-demand-instance-type", "c5.large", "-yes")
 
 

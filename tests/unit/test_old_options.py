@@ -14,7 +14,7 @@ from annex_core.adapters.old_knobs import set_in
 from annex_core.errors import BadRequest
 from annex_core.legacy import annex, perl
 from annex_core.legacy.asked import Asked
-from annex_core.legacy.knobs import Knob, Knobs
+from annex_core.legacy.knobs import KNOBS, Knob, Knobs
 from annex_core.legacy.options import OPTIONS, PERL, Tool
 from annex_core.legacy.reading import is_old, read
 
@@ -219,7 +219,15 @@ def test_other_forms_are_our_verbs(
         ((*CREATE, "-duration", "0"), "-duration"),
         ((*CREATE, "-duration", "nan"), "-duration"),
         ((*CREATE, "-duration", "1e9"), "-duration"),
+        ((*CREATE, "-duration", "0.01"), "-duration 0.01: it takes hours, from 60 seconds to 365 days of them"),
         ((*CREATE, "-idle", "-1"), "-idle"),
+        ((*CREATE, "-idle", "1e-9"), "-idle 1e-9: it takes hours, from 5 seconds to 30 days of them"),
+        ((*CREATE, "-idle", "0"), "-idle 0: it takes hours"),
+        ((*CREATE, "-idle", "721"), "-idle 721: it takes hours"),
+        ((*CREATE, "-aws-on-demand-security-group-ids", ","), "-aws-on-demand-security-group-ids ,: it names nothing"),
+        ((*CREATE, "-odi-security-group-ids", " , "), "-odi-security-group-ids  , : it names nothing"),
+        ((*CREATE, "-aws-on-demand-instance-type", ","), "-aws-on-demand-instance-type ,: it names nothing"),
+        ((*CREATE, "-owner", ","), "-owner ,: it names nothing"),
         ((*CREATE, "-owner", "big, little"), "one owner"),
         ((*CREATE, "-owner", "alice", "-no-owner"), "say one"),
         ((*CREATE, "-aws-user-data", "x", "-aws-user-data-file", "y"), "say one"),
@@ -241,6 +249,12 @@ def test_other_forms_are_our_verbs(
         (("-annex-name", "blue", "-duration", "1", "-idle", "1"), "-idle: it goes with a new annex"),
         (("-status", "-count", "2"), "-count"),
         (("-setup", "FROM"), "FROM INSTANCE"),
+        (("-setup", "-check-setup"), "say one of them"),
+        (("-setup", *CREATE), "-annex-name: it goes with an annex"),
+        (
+            ("-aws-region", "us-east-1", "-setup", "/a", "/s", "https://cloudformation.us-west-1.amazonaws.com"),
+            "-setup's CloudFormation URL (us-west-1) and -aws-region (us-east-1) don't agree",
+        ),
         (("off",), "say which annex"),
     ],
 )
@@ -310,16 +324,76 @@ def test_knobs_say_what_options_leave_open() -> None:
 
     assert found.body == {
         "name": "blue", "market": "on-demand", "region": "us-west-2", "instances": 2, "lifetime_s": 60, "idle_s": 120,
-        "instance_types": ["m4.large"], "image": "ami-1",
+        "instance_types": ["m4.large"], "image": "ami-1", "by_default": ["image", "instance_types"],
     }  # fmt: skip
     assert "image ami-1, as ANNEX_DEFAULT_ODI_IMAGE_ID (cc:1) says" in found.notes
 
 
-def test_a_regions_own_knob_goes_before_the_general_one() -> None:
-    both = knobs(**{"us_west_2.ANNEX_DEFAULT_ODI_KEY_NAME": "west", "ANNEX_DEFAULT_ODI_KEY_NAME": "any"})
+SPOT = ("-annex-name", "blue", "-slots", "2")
+_FLEET_FILE = (SPOT, "fleet_config", ("w", "a"), ({**FLEET, "Context": "w"}, {**FLEET, "Context": "a"}))
+OF_A_CREATE: Mapping[str, tuple[tuple[str, ...], str, tuple[str, str], tuple[object, object]]] = {
+    "ANNEX_DEFAULT_LEASE_DURATION": (CREATE, "lifetime_s", ("600", "700"), (600, 700)),
+    "ANNEX_DEFAULT_UNCLAIMED_TIMEOUT": (SPOT, "idle_s", ("60", "70"), (60, 70)),
+    "ANNEX_DEFAULT_ODI_KEY_NAME": (CREATE, "key_name", ("west", "any"), ("west", "any")),
+    "ANNEX_DEFAULT_ODI_INSTANCE_TYPE": (
+        CREATE,
+        "instance_types",
+        ("c5.large", "m5.large"),
+        (["c5.large"], ["m5.large"]),
+    ),
+    "ANNEX_DEFAULT_ODI_IMAGE_ID": (CREATE, "image", ("ami-1", "ami-2"), ("ami-1", "ami-2")),
+    "ANNEX_DEFAULT_ODI_SECURITY_GROUP_IDS": (CREATE, "security_groups", ("sg-1", "sg-2"), (["sg-1"], ["sg-2"])),
+    "ANNEX_DEFAULT_ODI_INSTANCE_PROFILE_ARN": (CREATE, "instance_profile", ("arn:1", "arn:2"), ("arn:1", "arn:2")),
+    "ANNEX_DEFAULT_SFR_CONFIG_FILE": _FLEET_FILE,
+    "ANNEX_DEFAULT_SPOT_FLEET_CONFIG_FILE": _FLEET_FILE,
+}
+"""A command line, the field that the knob fills, and its values in a region and elsewhere, as knob and as field."""
+KEY_FILES = {"ANNEX_DEFAULT_ACCESS_KEY_FILE", "ANNEX_DEFAULT_SECRET_KEY_FILE"}
+SAY_WHICH_REGION = {"ANNEX_DEFAULT_AWS_REGION", "ANNEX_DEFAULT_EC2_URL"}
 
-    assert body(*CREATE, "-aws-region", "us-west-2", knobs=both)["key_name"] == "west"
-    assert body(*CREATE, "-aws-region", "us-east-1", knobs=both)["key_name"] == "any"
+
+def test_each_knob_that_does_something_is_tried() -> None:
+    idle = {name for name, now in KNOBS.items() if now.startswith("Nothing: ")}
+
+    assert {*KNOBS} - idle == {*OF_A_CREATE} | KEY_FILES | SAY_WHICH_REGION
+
+
+@pytest.mark.parametrize("before", ["us_west_2.", "annex.us_west_2."])
+@pytest.mark.parametrize("name", OF_A_CREATE)
+def test_a_regions_own_knob_goes_before_the_general_one(name: str, before: str) -> None:
+    words, field, (west, everywhere), (in_the_west, elsewhere) = OF_A_CREATE[name]
+    both = {f"{before}{name}": west, name: everywhere}
+
+    assert body(*words, "-aws-region", "us-west-2", knobs=knobs(**both))[field] == in_the_west
+    assert body(*words, "-aws-region", "us-east-1", knobs=knobs(**both))[field] == elsewhere
+    assert body(*words, knobs=knobs(ANNEX_DEFAULT_AWS_REGION="us-west-2", **both))[field] == in_the_west
+
+
+def test_a_regions_own_key_files_go_before_the_general_ones() -> None:
+    both = {f"{before}{name}": f"/{before}{name}" for name in KEY_FILES for before in ("us_west_2.", "")}
+
+    assert knobs(**both).key_files("us-west-2") == (
+        "/us_west_2.ANNEX_DEFAULT_ACCESS_KEY_FILE", "/us_west_2.ANNEX_DEFAULT_SECRET_KEY_FILE"
+    )  # fmt: skip
+    assert knobs(**both).key_files("us-east-1") == (
+        "/ANNEX_DEFAULT_ACCESS_KEY_FILE", "/ANNEX_DEFAULT_SECRET_KEY_FILE"
+    )  # fmt: skip
+
+
+def test_the_request_says_which_of_it_only_knobs_say() -> None:
+    every = knobs(**{name: west for name, (_, _, (west, _), _) in OF_A_CREATE.items()})
+
+    assert body(*CREATE, "-aws-on-demand-key-name", "k", "-odi-image-id", "ami-3", knobs=every)["by_default"] == [
+        "instance_profile", "instance_types", "security_groups"
+    ]  # fmt: skip
+    assert body(*SPOT, knobs=every)["by_default"] == ["fleet_config"]
+    assert "by_default" not in body(*SPOT, "-sfr-config-file", "f", knobs=every)
+
+
+def test_the_knob_that_names_a_fleet_file_is_said() -> None:
+    assert asked(*SPOT, knobs=knobs(ANNEX_DEFAULT_SFR_CONFIG_FILE="/k.json")).notes == (
+        "fleet config /k.json, as ANNEX_DEFAULT_SFR_CONFIG_FILE (cc:1) says",
+    )
 
 
 def test_a_spot_annex_takes_the_fleet_file_of_its_knob() -> None:
@@ -330,6 +404,12 @@ def test_a_spot_annex_takes_the_fleet_file_of_its_knob() -> None:
 
 def test_on_demand_knobs_leave_spot_alone() -> None:
     assert "image" not in body("-annex-name", "blue", "-slots", "1", knobs=knobs(ANNEX_DEFAULT_ODI_IMAGE_ID="ami-1"))
+
+
+def test_a_knob_of_commas_alone_is_refused_by_place() -> None:
+    assert "ANNEX_DEFAULT_ODI_SECURITY_GROUP_IDS (cc:1) ,: it names nothing" in why_not(
+        *CREATE, knobs=knobs(ANNEX_DEFAULT_ODI_SECURITY_GROUP_IDS=",")
+    )
 
 
 def test_a_knob_of_no_number_is_refused_by_place() -> None:
@@ -410,6 +490,8 @@ def test_lists_zip() -> None:
         ((*PERL_CREATE, "--image-ids", "a,b", "--spot-prices", "1,2,3", "--instance-types", "x"), "as many"),
         ((*PERL_CREATE, "--image-ids", "a", "--spot-prices", "free", "--instance-types", "x"), "USD"),
         ((*PERL_CREATE, "--vpc", "vpc-1"), "--subnet"),
+        ((*PERL_CREATE, "--subnet", ","), "--subnet ,: it names nothing"),
+        ((*PERL_CREATE, "--spot-prices", ",", "--image-ids", ","), "--image-ids ,: it names nothing"),
         ((*PERL_CREATE, "--central-manager", "elsewhere.edu"), "annex pool of this access point"),
         ((*PERL_CREATE, "--delete"), "--instances: it goes with a new annex"),
         ((*PERL_CREATE, "--keypair", "k", "--keypair", "l"), "twice"),
