@@ -96,10 +96,13 @@ def _create(reading: Reading, name: str, knobs: Knobs, files: Files, *, yes: boo
         body["region"] = where
     config = _fleet_file(reading)
     by_default = _by_default(reading, knobs, where, spot=spot, config=config is not None)
-    if knob := by_default.get("fleet_config"):
-        config = knob.value
     if config:
         body["fleet_config"] = files.fleet(config)
+    elif knob := by_default.get("fleet_config"):
+        try:
+            body["fleet_config"] = files.fleet(knob.value)
+        except BadRequest as error:
+            raise BadRequest(f"{knob}: {error}") from error
     if spot:
         body["fleet_api"] = "spot-fleet"
     count = reading.value("slots", "count")
@@ -114,7 +117,7 @@ def _create(reading: Reading, name: str, knobs: Knobs, files: Files, *, yes: boo
     body |= dict(_on_demand(reading, by_default, spot=spot))
     if by_default:
         body["by_default"] = sorted(by_default)
-    body |= _user_data(reading, files, with_config=bool(config))
+    body |= _user_data(reading, files, with_config="fleet_config" in body)
     if directory := reading.value("config-dir"):
         body["config_files"] = dict(files.config_files(directory))
     notes = tuple(f"{name.replace('_', ' ')} {knob.value}, as {knob} says" for name, knob in by_default.items())

@@ -173,6 +173,20 @@ def test_a_knob_of_the_users_configuration_counts(asked: Asked, programs: Callab
     assert asked[1][1]["lifetime_s"] == 7200
 
 
+def test_a_knobs_fleet_file_that_is_not_there_is_told_by_the_knob(
+    asked: Asked, programs: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs(
+        "condor_config_val", "printf 'ANNEX_DEFAULT_SFR_CONFIG_FILE = /nowhere.json\\n # at: /etc/condor/c, line 3\\n'"
+    )
+
+    assert main(["-annex-name", "blue", "-slots", "2", "-yes"]) == 2
+
+    assert "ANNEX_DEFAULT_SFR_CONFIG_FILE (/etc/condor/c:3): " in (said := capsys.readouterr().err)
+    assert "/nowhere.json" in said
+    assert not asked
+
+
 def test_what_only_knobs_say_is_said_and_marked_in_the_request(
     asked: Asked, programs: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,6 +158,7 @@ def test_default_user_data_goes_with_a_fleet_file_alone() -> None:
 
     assert "there is none" in why_not(*words)
     assert body(*words, "-aws-spot-fleet-config-file", "f")["default_user_data"] == "x"
+    assert body(*words, knobs=knobs(ANNEX_DEFAULT_SFR_CONFIG_FILE="f"))["default_user_data"] == "x"
 
 
 def test_duration_alone_is_a_new_lease() -> None:
