@@ -127,12 +127,13 @@ def spot_prices(told: Iterable[SpotPriceTypeDef]) -> dict[tuple[str, str], Decim
 
 def root_volume(found: ImageTypeDef) -> RootVolume:
     device = found.get("RootDeviceName") or "/dev/xvda"
-    sizes = (
-        mapping.get("Ebs", {}).get("VolumeSize", 0)
+    sizes = {
+        mapping["DeviceName"]: mapping["Ebs"].get("VolumeSize", 0)
         for mapping in found.get("BlockDeviceMappings", ())
-        if mapping.get("DeviceName") == device
-    )
-    return RootVolume(device, next(sizes, 0))
+        if "Ebs" in mapping
+    }
+    gib = sizes.pop(device, 0)
+    return RootVolume(device, gib, tuple(sizes.items()))
 
 
 def instant_fleet(answer: CreateFleetResultTypeDef) -> Launched:

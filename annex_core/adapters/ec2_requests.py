@@ -15,7 +15,12 @@ from annex_core.model.tags import CLIENT_TOKEN, stamp
 from annex_core.ports import LaunchRequest, TemplateRef, TemplateRequest
 
 if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef, TagTypeDef
+    from types_boto3_ec2.type_defs import (
+        LaunchTemplateBlockDeviceMappingRequestTypeDef,
+        LaunchTemplateEbsBlockDeviceRequestTypeDef,
+        RequestLaunchTemplateDataTypeDef,
+        TagTypeDef,
+    )
 
 _USER_DATA_BYTES = 16384
 """EC2's limit, before base64."""
@@ -27,6 +32,8 @@ class RootVolume:
 
     device: str
     gib: int
+    others: tuple[tuple[str, int], ...] = ()
+    """Its other EBS volumes, by device, in GiB; 0 where it doesn't say."""
 
 
 def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
@@ -79,7 +86,8 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
                     "Encrypted": True,
                     "DeleteOnTermination": True,
                 },
-            }
+            },
+            *(_other(device, gib) for device, gib in root.others),
         ],
         "TagSpecifications": [
             {"ResourceType": "instance", "Tags": tags},
@@ -96,6 +104,14 @@ def launch_template_data(request: TemplateRequest, root: RootVolume) -> RequestL
     if not request.data:
         return data
     return laid_over(data, request.data, root=root.device, root_gib=root.gib)
+
+
+def _other(device: str, gib: int) -> LaunchTemplateBlockDeviceMappingRequestTypeDef:
+    """An image may want a volume of its to outlive the machine. Of what isn't said here, the image's own word holds."""
+    volume: LaunchTemplateEbsBlockDeviceRequestTypeDef = {"Encrypted": True, "DeleteOnTermination": True}
+    if gib:
+        volume["VolumeSize"] = gib
+    return {"DeviceName": device, "Ebs": volume}
 
 
 _EC2_FLEET_SPELLS = {

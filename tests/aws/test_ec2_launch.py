@@ -139,6 +139,54 @@ def test_the_root_volume_is_encrypted_and_goes_with_its_instance() -> None:
     ]
 
 
+def test_every_other_volume_of_an_image_is_encrypted_and_goes_with_its_instance_too(
+    cloud: Ec2Cloud, stub: Stubber
+) -> None:
+    """Of a launch template and of RunInstances alike; what is no EBS volume is left alone."""
+    mappings = [
+        {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "SnapshotId": "snap-1"}},
+        {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 50, "SnapshotId": "snap-2", "DeleteOnTermination": False}},
+        {"DeviceName": "/dev/sdc", "Ebs": {"SnapshotId": "snap-3", "DeleteOnTermination": False, "Encrypted": False}},
+        {"DeviceName": "/dev/sdd", "VirtualName": "ephemeral0"},
+    ]
+    stub.add_response(
+        "describe_images",
+        {"Images": [{"ImageId": "ami-1", "RootDeviceName": "/dev/sda1", "BlockDeviceMappings": mappings}]},
+        {"ImageIds": ["ami-1"]},
+    )
+    volumes = [
+        *template_data()["BlockDeviceMappings"],
+        {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 50, "Encrypted": True, "DeleteOnTermination": True}},
+        {"DeviceName": "/dev/sdc", "Ebs": {"Encrypted": True, "DeleteOnTermination": True}},
+    ]
+    stub.add_response(
+        "create_launch_template_version",
+        {"LaunchTemplateVersion": {"LaunchTemplateId": "lt-1", "VersionNumber": 2}},
+        {
+            "LaunchTemplateId": "lt-1",
+            "ClientToken": "blue-0123456789_t1",
+            "LaunchTemplateData": template_data() | {"BlockDeviceMappings": volumes},
+        },
+    )
+    cloud.put_template(TEMPLATE, existing="lt-1")
+    inline = replace(FLEET, api=FleetApi.RUN_INSTANCES, template=TEMPLATE, overrides=FLEET.overrides[:1])
+    assert json.loads(cloud.encode(inline))["parameters"]["BlockDeviceMappings"] == volumes
+
+
+def test_a_fleet_configuration_leaves_out_a_volume_of_the_image_or_changes_it() -> None:
+    two = RootVolume("/dev/sda1", 8, (("/dev/sdb", 50), ("/dev/sdc", 60)))
+    theirs = [{"DeviceName": "/dev/sdb", "NoDevice": ""}, {"DeviceName": "/dev/sdc", "Ebs": {"VolumeType": "gp3"}}]
+    data = launch_template_data(replace(TEMPLATE, data={"BlockDeviceMappings": theirs}), two)
+    found = {each["DeviceName"]: each for each in data["BlockDeviceMappings"]}
+    assert found["/dev/sdb"] == {"DeviceName": "/dev/sdb", "NoDevice": ""}
+    assert found["/dev/sdc"]["Ebs"] == {
+        "VolumeSize": 60,
+        "VolumeType": "gp3",
+        "Encrypted": True,
+        "DeleteOnTermination": True,
+    }
+
+
 def test_a_volume_smaller_than_the_image_is_refused_with_both_sizes() -> None:
     with pytest.raises(Refused, match="6 GiB can't hold ami-1, whose root has 8 GiB"):
         template_data(volume_gib=6)
