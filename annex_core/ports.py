@@ -188,6 +188,13 @@ class Cloud(Protocol):
         """What subnet_zones has found out so far; made without a call."""
         ...
 
+    def need_key_pair(self, name: str) -> None:
+        """
+        Raises:
+            Refused: There is no such key pair.
+        """
+        ...
+
     def template_data(self, template: str, version: str) -> Mapping[str, Any]:
         """
         What another's launch template says, to be copied.

@@ -31,7 +31,7 @@ _OF_OURS = (
     "ec2:CancelSpotFleetRequests ec2:CreateLaunchTemplateVersion ec2:DeleteFleets ec2:DeleteLaunchTemplate"
     " ec2:GetConsoleOutput ec2:TerminateInstances"
 )
-_LOOKING_AHEAD = "ec2:DescribeRouteTables ec2:DescribeSnapshots ec2:GetEbsDefaultKmsKeyId"
+_LOOKING_AHEAD = "ec2:DescribeKeyPairs ec2:DescribeRouteTables ec2:DescribeSnapshots ec2:GetEbsDefaultKmsKeyId"
 _ASKED_AHEAD = "iam:GetRole kms:DescribeKey kms:GetKeyPolicy kms:ListGrants"
 """Before a route's first launch: would it succeed?"""
 

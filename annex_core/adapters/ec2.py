@@ -56,7 +56,7 @@ DEFAULT_FOR_ZONE: FilterTypeDef = {"Name": "default-for-az", "Values": ["true"]}
 
 class Ec2Cloud:
     """
-    What doesn't change at AWS is asked once: types, subnets' zones, images; a parameter's value is kept for an hour.
+    What doesn't change at AWS is asked once: types, subnets' zones, images, key pairs; a parameter's value is kept for an hour.
 
     Args:
         reader: For calls that only ask; it may repeat them.
@@ -86,6 +86,7 @@ class Ec2Cloud:
         self._default: dict[str, str] = {}
         self._parameters: dict[str, tuple[str, float]] = {}
         self._roots: dict[str, requests.RootVolume] = {}
+        self._key_pairs: set[str] = set()
 
     # What there is.
 
@@ -224,6 +225,18 @@ class Ec2Cloud:
 
     def known_zones(self) -> Mapping[str, str]:
         return dict(self._zones)
+
+    def need_key_pair(self, name: str) -> None:
+        if name in self._key_pairs:
+            return
+        # By filter, not by name: one that there isn't would be an error of many words.
+        with aws_call("DescribeKeyPairs"):
+            found = self._reader.describe_key_pairs(Filters=[{"Name": "key-name", "Values": [name]}])["KeyPairs"]
+        if name not in {each.get("KeyName") for each in found}:
+            raise Refused(
+                f"there is no key pair {name} in this region; import it there, or name another (AnnexKeyName)"
+            )
+        self._key_pairs.add(name)
 
     def resolve_image(self, image: str) -> str:
         ami = image if image.startswith("ami-") else self._parameter(image)

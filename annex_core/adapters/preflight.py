@@ -49,14 +49,14 @@ class Preflight:
     def findings(self, route: Route, now: datetime) -> list[Finding]:
         """
         Raises:
-            AnnexError: AWS doesn't answer, or has no such image or subnet.
+            AnnexError: AWS doesn't answer, or has no such image, key pair or subnet.
         """
         return [*preflight(route, self.facts(route, now))]
 
     def facts(self, route: Route, now: datetime) -> Facts:
         """
         Raises:
-            AnnexError: AWS doesn't answer, or has no such image or subnet; what a policy keeps from us is unknown.
+            AnnexError: AWS doesn't answer, or has no such image, key pair or subnet; what a policy keeps from us is unknown.
         """
         unknown: list[str] = []
         types = self._cloud.instance_types(route.instance_types)
@@ -64,6 +64,8 @@ class Preflight:
         subnets: Sequence[Subnet] | None = None
         with _if_permitted(unknown):
             subnets = self._subnets(route)
+            if route.key_name:
+                self._cloud.need_key_pair(route.key_name)
         quotas: dict[str, float] = {}
         with _if_permitted(unknown):
             quotas = self._quotas(route, types)

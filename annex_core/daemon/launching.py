@@ -4,6 +4,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,7 +26,7 @@ from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import FleetApi, Route
 from annex_core.model.tags import AnnexTags
-from annex_core.ports import LaunchRequest, Override, TemplateRef, TemplateRequest, Tokens
+from annex_core.ports import Cloud, LaunchRequest, Override, TemplateRef, TemplateRequest, Tokens
 
 _BOOT = timedelta(minutes=10)
 _URL_GOOD_FOR = timedelta(hours=2)
@@ -108,9 +109,10 @@ class Launcher:
         Ask what a launch by this route will need and does not change, so that no launch waits for it.
 
         Raises:
-            Refused: The image or a subnet does not exist.
+            Refused: The image, a subnet or the key pair does not exist.
         """
         cloud = self._regions[route.place].cloud
+        _need_key_pair(route.key_name, cloud)
         cloud.resolve_image(route.image)
         cloud.subnet_zones(route.subnets)
 
@@ -156,6 +158,7 @@ class Launcher:
 
     def _by_route(self, wanted: LaunchFleet, route: Route, region: Region) -> _Asked:
         overrides = _overrides(wanted, route, region)
+        _need_key_pair(route.key_name, region.cloud)
         if route.api is FleetApi.RUN_INSTANCES:
             # One type in one subnet: each call takes the next ones, so that no shortage is met for ever.
             number = len(self._journal.launches([wanted.annex]))
@@ -167,6 +170,8 @@ class Launcher:
         much = capacity(config, wanted.target)
         subnets = tuple(_subnets(route, region).values())
         overrides: list[Override] = []
+        for name in dict.fromkeys(each.data.get("KeyName", route.key_name) for each in config.specifications):
+            _need_key_pair(name, region.cloud)
         for each in config.specifications:
             its, data = specified(route, each, region.cloud)
             template = self._template(wanted, its, region, data)
@@ -347,6 +352,13 @@ def _subnets(route: Route, region: Region) -> Mapping[str, str]:
     if not of_zone:
         raise Refused(f"route {route.name} names no subnet")
     return of_zone
+
+
+def _need_key_pair(name: str | None, cloud: Cloud) -> None:
+    """Whoever may not ask for key pairs may launch with one all the same, and AWS says then what it thinks of it."""
+    if name:
+        with suppress(NotPermitted):
+            cloud.need_key_pair(name)
 
 
 def _name(annex: Annex) -> str:

@@ -386,6 +386,20 @@ def test_subnets_have_zones_that_are_asked_once(account: EC2Client, cloud: Ec2Cl
     assert calls == ["DescribeSubnets"]
 
 
+def test_a_key_pair_is_looked_for_once_and_one_that_is_not_there_is_refused_by_name(
+    account: EC2Client, cloud: Ec2Cloud, calls: list[str]
+) -> None:
+    with pytest.raises(Refused, match="no key pair admi"):
+        cloud.need_key_pair("admi*")
+    account.create_key_pair(KeyName="admin")
+    with pytest.raises(Refused, match="no key pair admi"):
+        cloud.need_key_pair("admi*")
+    calls.clear()
+    for _ in range(2):
+        cloud.need_key_pair("admin")
+    assert calls == ["DescribeKeyPairs"]
+
+
 def test_a_subnet_that_is_not_there_is_refused_by_name(account: EC2Client, cloud: Ec2Cloud) -> None:
     with pytest.raises(Refused, match="subnet-0123"):
         cloud.subnet_zones(["subnet-0123"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import boto3
 import pytest
 
 from annex_core.adapters.aws_session import AwsRegion
@@ -19,6 +20,7 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.s3 import bundle_store
 from annex_core.daemon.launching import Launcher, Site
 from annex_core.daemon.regions import Region, Regions
+from annex_core.errors import Refused
 from annex_core.model.annex import Annex, LaunchState
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import Route, overridden
@@ -75,11 +77,15 @@ class Bench:
 
 
 _NUMBERS = count()
+_SIGNED_BY = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "hush"}
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[LocalCloud]:
     with LocalCloud(settings=Settings(fill_fraction=0.0)) as running:
+        ec2 = boto3.client("ec2", region_name="us-east-2", endpoint_url=running.url, **_SIGNED_BY)
+        for name in ("site", "other", "theirs"):
+            ec2.create_key_pair(KeyName=name)
         yield running
 
 
@@ -141,6 +147,15 @@ def test_more_attributes_than_the_withdrawn_tool_could_hold_arrive(site: Bench) 
     assert data["BlockDeviceMapping.1.Ebs.VolumeSize"] == "30"
     [fleet] = site.calls("RequestSpotFleet")
     assert len(template) + len(fleet) > 60
+
+
+def test_without_the_key_pair_that_it_names_nothing_is_made(site: Bench) -> None:
+    config = site.here(with_specifications())
+    config["LaunchSpecifications"][-1]["KeyName"] = "gone"
+    with pytest.raises(Refused, match="no key pair gone"):
+        site.launch(config)
+    assert not site.calls("CreateLaunchTemplate")
+    assert not site.calls("RequestSpotFleet")
 
 
 def test_numbers_arrive_as_numbers_weights_and_prices_among_them(site: Bench) -> None:

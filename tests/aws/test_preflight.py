@@ -216,6 +216,13 @@ def test_what_the_credentials_may_not_ask_is_unknown_and_nothing_else_is_lost(
     assert any("by a dry run" in each.says for each in found)
 
 
+def test_so_is_a_key_pair_that_is_not_there(look: Look, ec2: EC2Client) -> None:
+    with pytest.raises(AnnexError, match="no key pair admin"):
+        look(key_name="admin")
+    ec2.create_key_pair(KeyName="admin")
+    assert bad(look(key_name="admin")) == []
+
+
 def test_an_image_that_is_not_there_is_no_finding_but_a_failure(look: Look) -> None:
     with pytest.raises(AnnexError, match="ami-none"):
         look(image="ami-none")

@@ -8,7 +8,7 @@ from functools import partial
 
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.keyring import KeyRing
-from annex_core.errors import OutcomeUnknown
+from annex_core.errors import OutcomeUnknown, Refused
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet
 from annex_core.ports import Launched, TemplateRef, Trouble
@@ -60,6 +60,7 @@ class FakeCloud:
         self.offers = {}
         self.times_quoted = 0
         self.asked_zones = {}
+        self.key_pairs = {"admin", "other"}
         self.requests = []
         self.documents = []
         self.templates = []
@@ -97,6 +98,11 @@ class FakeCloud:
     def subnet_zones(self, subnets):
         self.asked_zones |= {subnet: self.zones.get(subnet, f"zone-of-{subnet}") for subnet in subnets}
         return {subnet: self.asked_zones[subnet] for subnet in subnets}
+
+    def need_key_pair(self, name):
+        self._may_fail("need_key_pair")
+        if name not in self.key_pairs:
+            raise Refused(f"there is no key pair {name}")
 
     def known_zones(self):
         return dict(self.asked_zones)

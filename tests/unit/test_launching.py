@@ -232,6 +232,20 @@ def test_a_folder_that_is_gone_launches_nothing_and_the_user_reads_which(daemon,
     assert f"AnnexConfigDir: No such file or directory: {tmp_path / 'gone'}" in daemon.last_said
 
 
+def test_without_the_key_pair_that_its_route_names_nothing_is_made_and_the_user_reads_which(daemon):
+    daemon.routes = {ROUTE.name: replace(ROUTE, key_name="gone")}
+    daemon.cycle()
+    daemon.cycle(after=timedelta(seconds=1))
+    assert (daemon.cloud.templates, daemon.store.objects, daemon.cloud.documents) == ([], {}, [])
+    assert "there is no key pair gone" in daemon.last_said
+
+
+def test_a_key_pair_that_may_not_be_looked_for_keeps_nothing_from_launching(daemon):
+    daemon.cloud.errors["need_key_pair"] = [NotPermitted("DescribeKeyPairs")] * 9
+    launched(daemon, key_name="gone")
+    assert len(daemon.cloud.documents) == 1
+
+
 def test_a_fleet_is_asked_for_in_no_more_pools_than_aws_takes_and_in_every_zone(daemon):
     subnets = tuple(f"subnet-{number:x}" for number in range(120))
     launched(daemon, subnets=subnets, instance_types=("c5.large", "c5.xlarge", "c5.4xlarge"))
