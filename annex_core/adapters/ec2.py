@@ -56,7 +56,8 @@ DEFAULT_FOR_ZONE: FilterTypeDef = {"Name": "default-for-az", "Values": ["true"]}
 
 class Ec2Cloud:
     """
-    What doesn't change at AWS is asked once: types, subnets' zones, images, key pairs; a parameter's value is kept for an hour.
+    What doesn't change at AWS is asked once: types, subnets' zones, images, key pairs; a parameter's value is kept for
+    an hour.
 
     Args:
         reader: For calls that only ask; it may repeat them.

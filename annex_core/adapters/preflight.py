@@ -56,7 +56,8 @@ class Preflight:
     def facts(self, route: Route, now: datetime) -> Facts:
         """
         Raises:
-            AnnexError: AWS doesn't answer, or has no such image, key pair or subnet; what a policy keeps from us is unknown.
+            AnnexError: AWS doesn't answer, or has no such image, key pair or subnet; what a policy keeps from us is
+                unknown.
         """
         unknown: list[str] = []
         types = self._cloud.instance_types(route.instance_types)
