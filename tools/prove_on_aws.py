@@ -40,6 +40,9 @@ WITHIN = timedelta(hours=1)
 """After which AWS itself ends what is left, whatever becomes of this process."""
 ADDRESS_USD, VOLUME_USD = Decimal("0.005"), Decimal("0.003")
 """An hour of a public address, and of 20 GiB of a volume. Source: AWS's price list, autumn 2026, rounded up."""
+LESS_THAN_USD = Decimal(1)
+"""All of it; where it could cost as much, nothing is asked for."""
+CENT = Decimal("0.01")
 TOO_LOW_USD = Decimal("0.0001")
 """An hour of an instance, for which there is none."""
 MARK = "annex-proof"
@@ -291,8 +294,13 @@ def _prove(wanted: argparse.Namespace, patience: Patience = Patience()) -> int:
     where = _where(wanted, region, f"arn:{partition}:iam::{account}:role/{fleet_role_name(wanted.region)}")
     hours = int(WITHIN / timedelta(hours=1))
     usd = MOST * hours * (where.ceiling + ADDRESS_USD + VOLUME_USD)
+    if usd >= LESS_THAN_USD:
+        raise Refused(
+            f"in {wanted.region} it could cost {usd.quantize(CENT, ROUND_UP)} USD, and it is to cost less than"
+            f" {LESS_THAN_USD}: take another region"
+        )
     print(f"Account {account}, {wanted.region}: at most {MOST} Spot instances ({' or '.join(TYPES)}) for {hours} hour,")
-    print(f"{usd.quantize(Decimal('0.01'), ROUND_UP)} USD at most, addresses and volumes among it.")
+    print(f"{usd.quantize(CENT, ROUND_UP)} USD at most, addresses and volumes among it.")
     if not agreed("Go on?", yes=wanted.yes):
         return 1
     proof = Proof(ec2_cloud(region), where, lambda sentence: print(sentence, flush=True), patience)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from annex_core.errors import Refused
 from rehearsal.cloud.cloud import IMAGE_PARAMETER, LocalCloud
 from rehearsal.cloud.process import ProcessLauncher
 from rehearsal.cloud.settings import Settings
@@ -92,6 +93,17 @@ def test_nothing_is_asked_for_without_a_yes(
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     wanted.yes = False
     assert prove_on_aws._prove(wanted, QUICK) == 1
+    assert "RequestSpotFleet" not in {call["action"] for call in local_cloud.calls.since(0)}
+
+
+def test_where_it_could_cost_a_dollar_nothing_is_spent(
+    wanted: argparse.Namespace,
+    local_cloud: LocalCloud,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prove_on_aws, "TYPES", ("m5.xlarge",))  # five for an hour, each 0.204 USD and 0.008 beside
+    with pytest.raises(Refused, match=r"could cost 1\.06 USD.* take another region"):
+        prove_on_aws._prove(wanted, QUICK)
     assert "RequestSpotFleet" not in {call["action"] for call in local_cloud.calls.since(0)}
 
 
