@@ -150,6 +150,15 @@ _STEPS = (
     FROM templates_of_one_place JOIN annexes ON id = annex AND finished IS NULL;
     DROP TABLE templates_of_one_place;
     """,
+    """
+    ALTER TABLE orders ADD COLUMN placed_by_uid INTEGER;
+    ALTER TABLE annexes ADD COLUMN lifetime_s INTEGER;
+    ALTER TABLE annexes ADD COLUMN lease_by TEXT;
+    ALTER TABLE annexes ADD COLUMN lease_by_uid INTEGER;
+    ALTER TABLE annexes ADD COLUMN ended_by TEXT;
+    ALTER TABLE annexes ADD COLUMN ended_by_uid INTEGER;
+    ALTER TABLE launches ADD COLUMN by_jobs TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

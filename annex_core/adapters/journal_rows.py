@@ -2,11 +2,12 @@
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from annex_core.model.annex import Annex, Ending, KnownInstance, Launch, LaunchState, Obstacle
+from annex_core.model.audit import Who
 from annex_core.model.death import Death
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
@@ -16,11 +17,12 @@ from annex_core.model.setback import Setback, Subject
 
 ANNEX = (
     "id, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, max_instances,"
-    " max_hourly_cost, budget, overrides, ending, ending_since, pilot, credentials"
+    " max_hourly_cost, budget, overrides, ending, ending_since, pilot, credentials, lifetime_s, lease_by, lease_by_uid,"
+    " ended_by, ended_by_uid"
 )
 LAUNCH = (
     "token, annex, place, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
-    " closed, for_order, ends_at_latest, pools"
+    " closed, for_order, ends_at_latest, pools, by_jobs"
 )
 INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone, zone, market, image, interrupted, drained"
 DEATH = "instance, annex, at, reason, boot_log, console"
@@ -34,7 +36,8 @@ def marks(columns: str) -> str:
 
 def annex_of(row: tuple[Any, ...]) -> Annex:
     id_, owner, name, project, route, region, endpoint, started, lease_ends, ends_at_latest, *rest = row
-    instances, hourly, budget, overrides, ending, ending_since, pilot, credentials = rest
+    instances, hourly, budget, overrides, ending, ending_since, pilot, credentials, lifetime, *whose = rest
+    lease_by, lease_by_uid, ended_by, ended_by_uid = whose
     return Annex(
         id=id_,
         key=AnnexKey(owner, name),
@@ -51,6 +54,9 @@ def annex_of(row: tuple[Any, ...]) -> Annex:
         ending_since=moment(ending_since) if ending_since else None,
         pilot=bool(pilot),
         credentials=credentials,
+        lifetime=None if lifetime is None else timedelta(seconds=lifetime),
+        lease_by=Who(lease_by, lease_by_uid) if lease_by else None,
+        ended_by=Who(ended_by, ended_by_uid) if ended_by else None,
     )
 
 
@@ -75,8 +81,19 @@ def begin_life(db: sqlite3.Cursor, annex: Annex) -> None:
             text(annex.ending_since) if annex.ending_since else None,
             annex.pilot,
             annex.credentials,
+            *lease_row(annex),
+            *whose(annex.ended_by),
         ),
     )
+
+
+def lease_row(annex: Annex) -> tuple[Any, ...]:
+    """lifetime_s, lease_by, lease_by_uid."""
+    return (int(annex.lifetime.total_seconds()) if annex.lifetime else None, *whose(annex.lease_by))
+
+
+def whose(who: Who | None) -> tuple[str | None, int | None]:
+    return (who.user, who.uid) if who else (None, None)
 
 
 def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
@@ -85,7 +102,7 @@ def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
 
 def launch_of(row: tuple[str, ...]) -> Launch:
     token, annex, place, target, types, ceiling, intended, api, market, *rest = row
-    state, fleet, reason, obstacle, closed, order, latest, pools = rest
+    state, fleet, reason, obstacle, closed, order, latest, pools, by_jobs = rest
     return Launch(
         token=token,
         annex=annex,
@@ -104,6 +121,7 @@ def launch_of(row: tuple[str, ...]) -> Launch:
         order=order,
         ends_at_latest=moment(latest) if latest else None,
         pools=tuple(_pool(each) for each in pools.split(",")) if pools else (),
+        by_jobs=json.loads(by_jobs),
     )
 
 
@@ -131,6 +149,7 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
         launch.order,
         text(launch.ends_at_latest) if launch.ends_at_latest else None,
         ",".join(f"{name}@{zone}" for name, zone in launch.pools),
+        json.dumps(launch.by_jobs, sort_keys=True),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from annex_core.adapters.journal import Journal
-from annex_core.adapters.journal_rows import begin_life, moment, text
+from annex_core.adapters.journal_rows import begin_life, lease_row, moment, text, whose
 from annex_core.model.annex import Annex, Ending
+from annex_core.model.audit import Who
 from annex_core.model.order import Frozen, Order, Scope
 
 
@@ -33,13 +34,14 @@ class OrderBook:
                 (Scope.ANNEX, annex.key.owner, annex.key.name),
             )
             db.execute(
-                "INSERT INTO orders (id, annex, placed, placed_by, instances, slots, overrides)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO orders (id, annex, placed, placed_by, placed_by_uid, instances, slots, overrides)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     order.id,
                     order.annex,
                     text(order.placed),
                     order.by,
+                    order.by_uid,
                     order.instances,
                     order.slots,
                     json.dumps(order.overrides, sort_keys=True),
@@ -52,35 +54,36 @@ class OrderBook:
         with self._journal.writing() as db:
             for annex in annexes:
                 rows = db.execute(
-                    "SELECT id, annex, placed, placed_by, instances, slots, overrides FROM orders"
+                    "SELECT id, annex, placed, placed_by, placed_by_uid, instances, slots, overrides FROM orders"
                     " WHERE annex = ? AND placed >= ? ORDER BY placed, rowid",
                     (annex.id, text(annex.started)),
                 ).fetchall()
                 found += [
-                    Order(id_, of, moment(placed), by, instances, slots, json.loads(overrides))
-                    for id_, of, placed, by, instances, slots, overrides in rows
+                    Order(id_, of, moment(placed), by, instances, slots, json.loads(overrides), uid)
+                    for id_, of, placed, by, uid, instances, slots, overrides in rows
                 ]
         return tuple(found)
 
     def keep_lease(self, annex: Annex) -> None:
-        """The annex's lease and its outer bound, as they are now."""
+        """The annex's lease and its outer bound, as they are now, and who set it."""
         with self._journal.writing() as db:
             db.execute(
-                "UPDATE annexes SET lease_ends = ?, ends_at_latest = ? WHERE id = ? AND finished IS NULL",
-                (text(annex.lease_ends), text(annex.ends_at_latest), annex.id),
+                "UPDATE annexes SET lease_ends = ?, ends_at_latest = ?, lifetime_s = ?, lease_by = ?, lease_by_uid = ?"
+                " WHERE id = ? AND finished IS NULL",
+                (text(annex.lease_ends), text(annex.ends_at_latest), *lease_row(annex), annex.id),
             )
 
-    def end(self, annexes: Iterable[Annex], how: Ending, freezes: Iterable[Frozen], at: datetime) -> None:
+    def end(self, annexes: Iterable[Annex], how: Ending, freezes: Iterable[Frozen], at: datetime, by: Who) -> None:
         """
         End these annexes, and freeze what is not to begin anew. An end that is to be now is not taken back by one that
-        may wait.
+        may wait, and is whose it was; so is one that was ended the same way before.
         """
         with self._journal.writing() as db:
             for annex in annexes:
                 db.execute(
-                    "UPDATE annexes SET ending = ?, ending_since = coalesce(ending_since, ?)"
-                    " WHERE id = ? AND finished IS NULL AND coalesce(ending, '') != ?",
-                    (how, text(at), annex.id, Ending.NOW),
+                    "UPDATE annexes SET ending = ?, ending_since = coalesce(ending_since, ?), ended_by = ?,"
+                    " ended_by_uid = ? WHERE id = ? AND finished IS NULL AND coalesce(ending, '') NOT IN (?, ?)",
+                    (how, text(at), *whose(by), annex.id, Ending.NOW, how),
                 )
             _freeze(db, freezes)
 

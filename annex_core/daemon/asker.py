@@ -6,6 +6,7 @@ from typing import Any
 
 from annex_core.adapters.server import Peer
 from annex_core.errors import Refused
+from annex_core.model.audit import Who
 from annex_core.model.names import ANYBODY, AnnexKey
 
 
@@ -14,6 +15,7 @@ class Asker:
     """Whoever asks, by the kernel's word."""
 
     name: str
+    uid: int
     administrator: bool
 
     @classmethod
@@ -24,7 +26,11 @@ class Asker:
         """
         if peer.name is None:
             raise Refused(f"uid {peer.uid} has no user name on this machine")
-        return cls(peer.name, peer.uid == 0 or peer.name in administrators)
+        return cls(peer.name, peer.uid, peer.uid == 0 or peer.name in administrators)
+
+    @property
+    def who(self) -> Who:
+        return Who(self.name, self.uid)
 
     def key(self, asked: Mapping[str, Any], living: Container[AnnexKey] = ()) -> AnnexKey:
         """

@@ -25,19 +25,25 @@ def cause(what: Action | Launch, snapshot: Snapshot) -> Cause:
             return _of_machines(order, _written(annex.key), snapshot)
         case Launch(annex=id_, order=order):
             return _of_machines(order, _by_id(id_, snapshot), snapshot)
-        case CloseLaunch(launch):
-            return Origin.LEASE, _by_id(launch.annex, snapshot), None
-        case CancelFleets(place, ids) | Terminate(place, ids):
-            return Origin.LEASE, _tagged(place, ids, snapshot), None
-        case Retag(annex) | FinishAnnex(annex):
-            return Origin.LEASE, _written(annex.key), None
+        case CloseLaunch(launch, by=by):
+            return _commanded(by), _by_id(launch.annex, snapshot), by
+        case CancelFleets(place, ids, by=by) | Terminate(place, ids, by=by):
+            return _commanded(by), _tagged(place, ids, snapshot), by
+        case Retag(annex, by=by):
+            return _commanded(by), _written(annex.key), by
+        case FinishAnnex(annex):
+            return _commanded(annex.ended_by), _written(annex.key), annex.ended_by
         case _:
             return Origin.LEASE, None, None
 
 
+def _commanded(by: Who | None) -> Origin:
+    return Origin.COMMAND if by else Origin.LEASE
+
+
 def _of_machines(order: str | None, annex: str | None, snapshot: Snapshot) -> Cause:
-    by = next((each.by for each in snapshot.orders if each.id == order), None) if order else None
-    return (Origin.COMMAND, annex, Who(by)) if by else (Origin.GROWTH, annex, None)
+    by = next((Who(each.by, each.by_uid) for each in snapshot.orders if each.id == order), None) if order else None
+    return (Origin.COMMAND, annex, by) if by else (Origin.GROWTH, annex, None)
 
 
 def _by_id(id_: str, snapshot: Snapshot) -> str | None:

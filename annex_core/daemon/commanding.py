@@ -19,7 +19,7 @@ from annex_core.adapters.requests import read
 from annex_core.adapters.server import Peer
 from annex_core.adapters.wire import AGAIN
 from annex_core.daemon.asker import Asker
-from annex_core.daemon.creating import Types, answer, check_rights, chosen, knowing, longer, within_rights
+from annex_core.daemon.creating import Types, answer, check_rights, chosen, knowing, leased, longer, within_rights
 from annex_core.daemon.inquiry import NO_ANSWER_YET
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.provisioner import Standing
@@ -167,11 +167,12 @@ class Commands:
         snapshot = knowing(asked.get("instance_types", ()), route.place, snapshot, self._types, warnings)
         if lives:
             warnings += joined(lives, asked)
-            annex = longer(lives, asked, snapshot, now, warnings)
+            annex = longer(lives, asked, asker, snapshot, now, warnings)
         else:
             annex = begun(
                 key, asked, route, snapshot, now, project=asked.get("project", asker.name if key.shared else key.owner)
             )
+            annex = leased(annex, asked, asker)
         order = Order(
             id=self._unique(),
             annex=annex.id,
@@ -180,6 +181,7 @@ class Commands:
             instances=asked.get("instances", None if "slots" in asked else 1),
             slots=asked.get("slots"),
             overrides=of_an_order(asked),
+            by_uid=asker.uid,
         )
         offered = quote(annex, order, snapshot)
         if not asked.get("dry_run"):
@@ -223,7 +225,7 @@ class Commands:
             raise BadRequest("extend: say until when")
         if why := self._out_of_reach(annex):
             raise Refused(f"the lease of annex {annex.key.name} stays as it is, for {why}")
-        changed = extended(annex, until, snapshot, now)
+        changed = leased(extended(annex, until, snapshot, now), asked, asker)
         self._orders.keep_lease(changed)
         sentence = f"the lease of annex {annex.key.name} ends at {stamp(changed.lease_ends)}"
         if changed.ends_at_latest != annex.ends_at_latest:
@@ -242,7 +244,7 @@ class Commands:
         freezes = [
             Frozen(Scope.ANNEX, each.key.owner, each.key.name, now, asker.name, after_end=True) for each in annexes
         ]
-        self._orders.end(annexes, how, freezes, now)
+        self._orders.end(annexes, how, freezes, now, asker.who)
         what = "is ended at once" if how is Ending.NOW else "gets no new job and ends when its running jobs have"
         return [f"{each.key.spoken} {what}{self._not_before(each)}" for each in annexes] or ["no annex lives"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -120,7 +120,9 @@ def knowing(names: Collection[str], place: Place, snapshot: Snapshot, types: Typ
     return replace(snapshot, types={**snapshot.types, place: {**known, **found}}) if found else snapshot
 
 
-def longer(lives: Annex, asked: Mapping[str, Any], snapshot: Snapshot, now: datetime, warnings: list[str]) -> Annex:
+def longer(
+    lives: Annex, asked: Mapping[str, Any], asker: Asker, snapshot: Snapshot, now: datetime, warnings: list[str]
+) -> Annex:
     """The annex with the lease that a further create asks for, if that is a later one."""
     if lives.ending:
         raise Refused(f"annex {lives.key.name} is being ended; wait until it is gone")
@@ -130,7 +132,15 @@ def longer(lives: Annex, asked: Mapping[str, Any], snapshot: Snapshot, now: date
     if until < lives.lease_ends:
         warnings.append(f"annex {lives.key.name} lives, and its lease ends at {stamp(lives.lease_ends)} as before")
         return lives
-    return extended(lives, until, snapshot, now)
+    return leased(extended(lives, until, snapshot, now), asked, asker)
+
+
+def leased(annex: Annex, asked: Mapping[str, Any], asker: Asker) -> Annex:
+    """With whoever set its lease, where a command did."""
+    if asked.keys().isdisjoint({"lease_ends", "lifetime_s"}):
+        return annex
+    lifetime = timedelta(seconds=asked["lifetime_s"]) if "lifetime_s" in asked else None
+    return replace(annex, lifetime=lifetime, lease_by=asker.who)
 
 
 def answer(

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from annex_core.model.audit import Who
 from annex_core.model.demand import Limits
 from annex_core.model.names import AnnexKey
 from annex_core.model.place import SITE, Place
@@ -49,6 +50,12 @@ class Annex:
     """The route's that it was made with: nobody else may see its machines, or end them."""
     pilot: bool = False
     """Its machines bring their own pilot and join no pool of ours, whatever becomes of its route."""
+    lifetime: timedelta | None = None
+    """What its jobs, or whoever set its lease, asked for; None where the route decided, or a moment was said."""
+    lease_by: Who | None = None
+    """Whoever set its lease by a command; None: its jobs or its route did, or the journal is older than that."""
+    ended_by: Who | None = None
+    """Whoever ended it by hand."""
 
     @property
     def place(self) -> Place:
@@ -102,6 +109,8 @@ class Launch:
     """What kind of reason that is, where it is known."""
     order: str | None = None
     """The id of the order that it fills; None where jobs asked for it."""
+    by_jobs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What its jobs decided in the route's place: idle_s, instance_types and market, as a create says them."""
     ends_at_latest: datetime | None = None
     """Its own outer bound, which no extension moves; None where the journal is older than that."""
     pools: tuple[tuple[str, str], ...] = ()

@@ -37,6 +37,8 @@ class Order:
     """vCPUs; exactly one of the two."""
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the create, of OF_AN_ORDER."""
+    by_uid: int | None = None
+    """That user's, by the kernel's word; None where the journal is older than that."""
 
 
 class Scope(StrEnum):

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from annex_core.model.annex import Annex, Launch
+from annex_core.model.audit import Who
 from annex_core.model.demand import JobGroup
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen
@@ -58,6 +59,8 @@ class CloseLaunch:
 
     launch: Launch
     why: str
+    by: Who | None = None
+    """Whoever ended the annex by hand, where that is why."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class CancelFleets:
     fleets: tuple[str, ...]
     terminate: bool
     why: str
+    by: Who | None = None
+    """As of CloseLaunch."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Terminate:
     place: Place
     instances: tuple[str, ...]
     why: str
+    by: Who | None = None
+    """As of CloseLaunch."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Retag:
     place: Place
     changes: tuple[tuple[tuple[tuple[str, str], ...], tuple[str, ...]], ...]
     """Tags, and the ids that are to carry them; in this order, fleets first."""
+    by: Who | None = None
+    """Whoever set the lease by a command, or ended the annex."""
 
 
 @dataclass(frozen=True)

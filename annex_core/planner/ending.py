@@ -39,11 +39,11 @@ def _ended_in(place: Place, annex: Annex, snapshot: Snapshot) -> list[Action]:
         and _of(annex, instance.tags, snapshot)
     ]
     if annex.ending is Ending.NOW:
-        return _all(place, view, fleets, alive, "it was ended by hand, at once")
+        return _all(place, view, fleets, alive, "it was ended by hand, at once", annex)
     if not alive and not any(action.launch.place == place for action in _closing(annex, snapshot)):
-        return _all(place, view, fleets, [], "it was ended by hand, and its machines are gone")
+        return _all(place, view, fleets, [], "it was ended by hand, and its machines are gone", annex)
     drained = tuple(each for each in alive if _is_drained(each, annex, snapshot))
-    return [Terminate(place, drained, why="drained")] if drained else []
+    return [Terminate(place, drained, why="drained", by=annex.ended_by)] if drained else []
 
 
 def dropped_freezes(snapshot: Snapshot) -> list[Action]:
@@ -63,16 +63,17 @@ def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
     return tags.key_of(carried) == annex.key and carried.get(tags.ACCESS_POINT) == snapshot.access_point
 
 
-def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], why: str) -> list[Action]:
+def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], why: str, annex: Annex) -> list[Action]:
     ending = {fleet.id for fleet in view.fleets if fleet.state == "cancelled_terminating"}
     some = tuple(each for each in fleets if each not in ending)
-    actions: list[Action] = [CancelFleets(place, some, terminate=True, why=why)] if some else []
-    return [*actions, Terminate(place, tuple(alive), why=why)] if alive else actions
+    by = annex.ended_by
+    actions: list[Action] = [CancelFleets(place, some, terminate=True, why=why, by=by)] if some else []
+    return [*actions, Terminate(place, tuple(alive), why=why, by=by)] if alive else actions
 
 
 def _closing(annex: Annex, snapshot: Snapshot) -> list[CloseLaunch]:
     return [
-        CloseLaunch(launch, "the annex was ended by hand")
+        CloseLaunch(launch, "the annex was ended by hand", annex.ended_by)
         for launch in snapshot.launches
         if launch.annex == annex.id
         and launch.state is LaunchState.REQUESTED

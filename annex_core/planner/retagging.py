@@ -44,7 +44,7 @@ def _in(place: Place, annex: Annex, snapshot: Snapshot) -> Retag | None:
         if any(carried.get(key) != value for key, value in by_bound[bound]):
             found.setdefault(by_bound[bound], []).append(id_)
     changes = tuple((some, tuple(ids)) for some, ids in found.items())
-    return Retag(annex, place, changes) if changes else None
+    return Retag(annex, place, changes, annex.ended_by if annex.ending else annex.lease_by) if changes else None
 
 
 def tagged(annex: Annex, tag: tuple[str, str], ids: Collection[str], snapshot: Snapshot) -> list[Retag]:

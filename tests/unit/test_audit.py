@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,14 +21,29 @@ from annex_core.daemon.commanding import Commands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.provisioner import Standing
 from annex_core.errors import AnnexError, BadRequest
+from annex_core.model.annex import Ending
 from annex_core.model.audit import Origin, Who
 from annex_core.model.order import Order
-from annex_core.model.plan import CancelFleets, FinishAnnex, LaunchFleet, Terminate
+from annex_core.model.plan import CancelFleets, CloseLaunch, FinishAnnex, LaunchFleet, Retag, Terminate
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
 from tests.unit.fakes import key_desk
 from tests.unit.test_answering import ADMIN_SPEAKS
-from tests.unit.world import ALICE, NOW, REGION, actions, annex, fleet, group, instance, launch, living, snapshot
+from tests.unit.world import (
+    ALICE,
+    NOW,
+    REGION,
+    ROUTE,
+    actions,
+    annex,
+    fleet,
+    group,
+    instance,
+    launch,
+    living,
+    slot,
+    snapshot,
+)
 
 LAUNCHED = Answered("ec2", "RequestSpotFleet", REGION, None, "req-1")
 
@@ -93,15 +109,15 @@ def test_the_file_is_put_aside_when_it_has_grown_and_another_one_is_begun_at_rec
 
 
 def test_machines_that_jobs_need_are_growth_and_those_that_were_ordered_their_orderers(audit):
-    ordered = Order("o1", annex().id, NOW, "root", instances=2)
+    ordered = Order("o1", annex().id, NOW, "root", instances=2, by_uid=0)
     of = living([group(9)], at=RegionView(), orders=[ordered])
     causes = {each.order: cause(each, of) for each in actions(of, LaunchFleet)}
     assert causes == {
         None: (Origin.GROWTH, "alice/blue", None),
-        "o1": (Origin.COMMAND, "alice/blue", Who("root")),
+        "o1": (Origin.COMMAND, "alice/blue", Who("root", 0)),
     }
     again = launch("t1", order="o1")
-    assert cause(again, of) == (Origin.COMMAND, "alice/blue", Who("root"))
+    assert cause(again, of) == (Origin.COMMAND, "alice/blue", Who("root", 0))
 
 
 def test_what_ends_names_the_annexes_whose_it_was():
@@ -112,6 +128,49 @@ def test_what_ends_names_the_annexes_whose_it_was():
     causes = [cause(each, over) for each in actions(over, (CancelFleets, Terminate))]
     assert causes == [(Origin.LEASE, "alice/blue", None)] * 2
     assert cause(FinishAnnex(ended), over) == (Origin.LEASE, "alice/blue", None)
+
+
+EXTENDER, ENDER = Who("alice", 1001), Who("admin", 1002)
+LASTS = NOW + timedelta(hours=3)
+
+
+def test_what_an_extension_changes_is_its_commanders_and_what_a_route_decided_is_the_leases():
+    view = RegionView([instance()], [fleet()])
+    for by, origin in ((EXTENDER, Origin.COMMAND), (None, Origin.LEASE)):
+        of = living([group()], at=view, annexes={ALICE: annex(lease_ends=LASTS, lease_by=by)})
+        assert [cause(each, of) for each in actions(of, Retag)] == [(origin, "alice/blue", by)]
+
+
+@pytest.mark.parametrize("how", Ending)
+@pytest.mark.parametrize(("by", "origin"), [(ENDER, Origin.COMMAND), (None, Origin.LEASE)])
+def test_all_that_an_end_by_hand_changes_is_its_commanders_and_the_lease_has_no_part_in_it(how, by, origin):
+    """From the first tag to the last template; an older journal doesn't say whose the end was."""
+    ended = annex(ending=how, ending_since=NOW - timedelta(hours=1), ended_by=by, lease_by=EXTENDER)
+    at_first = living(
+        [], at=RegionView([instance()], [fleet()]), annexes={ALICE: ended}, launches=[launch()], slots=[slot()]
+    )
+    in_the_end = living([], at=RegionView(), annexes={ALICE: ended})
+    kinds = set()
+    for of in (at_first, in_the_end):
+        for each in plan(of).actions:
+            kinds.add(type(each))
+            assert cause(each, of) == (origin, "alice/blue", by)
+    ways = {Ending.NOW: {CancelFleets, Terminate}, Ending.DRAIN: {CloseLaunch, Retag, Terminate}}
+    assert kinds == {*ways[how], FinishAnnex}
+
+
+def test_a_cap_that_drains_a_machine_is_no_command_of_whoever_set_the_lease():
+    capped = {"spot": replace(ROUTE, max_instances=0)}
+    of = living(
+        [],
+        at=RegionView([instance()], [fleet()]),
+        annexes={ALICE: annex(lease_by=EXTENDER)},
+        launches=[launch()],
+        slots=[slot()],
+        routes=capped,
+    )
+    causes = {cause(each, of) for each in actions(of, Retag)}
+    assert causes == {(Origin.LEASE, "alice/blue", None)}
 
 
 # Secrets.

@@ -21,6 +21,7 @@ from annex_core.daemon.regions import Region, Regions
 from annex_core.daemon.remains import Remains
 from annex_core.errors import AnnexError, BadRequest, Refused, Unavailable
 from annex_core.model.annex import Ending, LaunchState
+from annex_core.model.audit import Who
 from annex_core.model.names import AnnexKey, annex_id
 from annex_core.model.order import Order, filled
 from annex_core.model.plan import LaunchFleet
@@ -34,6 +35,7 @@ from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS, BOB_SPEAKS, NO
 from tests.unit.world import ACCESS_POINT, ALICE, NOW, ROUTE, annex, carried, fleet, instance, launch, snapshot
 
 HOUR = timedelta(hours=1)
+WHO_ALICE, WHO_ADMIN = (Who(each.name, each.uid) for each in (ALICE_SPEAKS, ADMIN_SPEAKS))
 
 
 class Desk:
@@ -103,8 +105,9 @@ def desk_with_blue(desk):
 def test_a_create_begins_an_annex_and_keeps_the_order_for_the_next_cycle(desk):
     answer = desk.ask("create", name="blue", instances=3, lifetime_s=7200, project="photons")
     (order,) = desk.orders()
-    assert (order.instances, order.by, order.id) == (3, "alice", answer["order"])
+    assert (order.instances, order.by, order.by_uid, order.id) == (3, "alice", ALICE_SPEAKS.uid, answer["order"])
     life = desk.annex()
+    assert (life.lifetime, life.lease_by) == (2 * HOUR, WHO_ALICE)
     assert (life.project, life.route, life.lease_ends) == ("photons", "spot", NOW + 2 * HOUR)
     assert desk.woken
 
@@ -415,6 +418,23 @@ def test_nobody_extends_anothers_annex(desk_with_blue):
         desk_with_blue.ask("extend", BOB_SPEAKS, name="blue", lifetime_s=7200)
 
 
+def test_a_lease_is_whose_who_set_it_last_with_the_time_that_was_asked_for(desk_with_blue):
+    desk = desk_with_blue
+    desk.ask("extend", name="blue", lifetime_s=10 * 3600)
+    assert (desk.annex().lifetime, desk.annex().lease_by) == (10 * HOUR, WHO_ALICE)
+    desk.ask("extend", ADMIN_SPEAKS, name="blue", owner="alice", lease_ends=stamp(NOW + 12 * HOUR))
+    assert (desk.annex().lifetime, desk.annex().lease_by) == (None, WHO_ADMIN)
+    desk.ask("create", name="blue")
+    assert desk.annex().lease_by == WHO_ADMIN
+    desk.ask("create", name="blue", lifetime_s=14 * 3600)
+    assert (desk.annex().lifetime, desk.annex().lease_by) == (14 * HOUR, WHO_ALICE)
+
+
+def test_a_create_that_says_nothing_of_the_lease_leaves_it_to_the_route(desk):
+    desk.ask("create", name="blue")
+    assert (desk.annex().lifetime, desk.annex().lease_by) == (None, None)
+
+
 # end, freeze, thaw
 
 
@@ -429,6 +449,7 @@ def test_names_are_matched_whole(desk):
 def test_an_end_lets_running_jobs_end_and_begins_nothing_anew(desk_with_blue):
     said = desk_with_blue.ask("end", name="blue")
     assert desk_with_blue.annex().ending is Ending.DRAIN
+    assert desk_with_blue.annex().ended_by == WHO_ALICE
     assert said["done"] == ["annex blue of alice gets no new job and ends when its running jobs have"]
     with pytest.raises(Refused, match="is being ended"):
         desk_with_blue.ask("extend", name="blue", lifetime_s=7200)

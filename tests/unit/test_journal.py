@@ -6,6 +6,7 @@ import pytest
 
 from annex_core.adapters.journal import _STEPS, Journal, Template
 from annex_core.adapters.journal_setbacks import SetbackBook
+from annex_core.adapters.order_book import OrderBook
 from annex_core.errors import JournalBroken
 from annex_core.model.annex import LaunchState
 from annex_core.model.place import Place
@@ -31,7 +32,7 @@ def journal(path):
 
 def test_what_is_written_is_read_back_whole_by_the_next_daemon(journal, path):
     journal.begin(annex())
-    asked = launch(state=LaunchState.INTENDED, fleet=None)
+    asked = launch(state=LaunchState.INTENDED, fleet=None, by_jobs={"idle_s": 90, "instance_types": ["c5.large"]})
     journal.intend(asked, "{}")
     journal.remember([known("i-1", joined=NOW)])
     journal.close()
@@ -90,6 +91,30 @@ def test_the_launches_of_an_older_journal_are_where_their_annex_was(path, endpoi
     [(read, _)] = journal.unanswered()
     assert read.place == place == journal.annexes()[0].place
     journal.close()
+
+
+def test_nobody_is_known_to_have_done_what_an_older_journal_tells(path):
+    old = older(path, 13)
+    at = "2026-11-21T11:00:00.000000+00:00"
+    old.execute(
+        "INSERT INTO annexes (id, started, owner, name, project, route, region, lease_ends, ends_at_latest, ending)"
+        " VALUES ('blue', ?, 'alice', 'blue', '', 'spot', 'us-east-2', ?, ?, 'now')",
+        (at, at, at),
+    )
+    old.execute("INSERT INTO orders VALUES ('o1', 'blue', ?, 'alice', 1, NULL, '{}')", (at,))
+    old.execute(
+        "INSERT INTO launches (token, annex, place, target, types, intended, state, document)"
+        " VALUES ('t1', 'blue', 'us-east-2', 1, '', ?, 'requested', '{}')",
+        (at,),
+    )
+    old.close()
+    journal = Journal(path)
+    (life,) = journal.annexes()
+    [order] = OrderBook(journal).orders([life])
+    [asked] = journal.launches([life])
+    journal.close()
+    assert (life.lifetime, life.lease_by, life.ended_by, order.by, order.by_uid) == (None, None, None, "alice", None)
+    assert asked.by_jobs == {}
 
 
 def test_the_launches_of_an_older_journal_are_spot_fleets_on_the_spot_market(path):
