@@ -13,12 +13,14 @@ from annex_core.account.checks import Place
 from annex_core.account.components import REGION
 from annex_core.adapters.account import AccountRegion
 from annex_core.adapters.account_reaper import AccountReaper
+from annex_core.adapters.aws_answers import Answered
 from annex_core.adapters.aws_credentials import Chain, Held, InstanceRole, SharedFile, Source
 from annex_core.adapters.aws_errors import aws_call
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.key_files import read_key_files
 from annex_core.adapters.settings import credentials_path
 from annex_core.adapters.stacks import CloudFormationStacks, stacks
+from annex_core.cli.auditing import auditor
 from annex_core.cli.typed import Parser
 from annex_core.errors import NotPermitted, Refused
 from annex_core.legacy.knobs import Knobs
@@ -48,7 +50,7 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
     made.add_argument(
         "-endpoint", "--endpoint", type=_url, metavar="URL", help="where all services answer instead of AWS"
     )
-    made.set_defaults(credentials=[])
+    made.set_defaults(credentials=[], audit_log=None)
     return made
 
 
@@ -116,16 +118,23 @@ def add_regions(made: argparse.ArgumentParser) -> None:
     )
 
 
+def add_audit_log(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "-audit-log", "--audit-log", metavar="FILE", help="append a line for each call that changes something at AWS"
+    )
+
+
 def grounds(wanted: argparse.Namespace) -> list[Ground]:
     """
     The regions asked for, each once, in the account of whoever asks.
 
     Raises:
-        Refused: No region is named anywhere, or there is no such profile.
+        Refused: No region is named anywhere, there is no such profile, or the audit log can't be written.
         NotPermitted, Unavailable: AWS doesn't say whose account it is.
     """
     names: list[str] = wanted.regions or [_region_of_url(wanted) or _default_region(wanted.profile)]
-    regions = [aws_region(wanted, name) for name in dict.fromkeys(names)]
+    told = auditor(wanted.audit_log)
+    regions = [aws_region(wanted, name, told) for name in dict.fromkeys(names)]
     partition, account = who_asks(regions[0])
     places = [Place(partition, account, region.region) for region in regions]
     return [
@@ -134,7 +143,9 @@ def grounds(wanted: argparse.Namespace) -> list[Ground]:
     ]
 
 
-def aws_region(wanted: argparse.Namespace, name: str = _ANY_REGION) -> AwsRegion:
+def aws_region(
+    wanted: argparse.Namespace, name: str = _ANY_REGION, told: Callable[[Answered], None] = lambda _: None
+) -> AwsRegion:
     """
     Signed as the command line says, else by the daemon's own credentials file, else by what boto3 finds.
 
@@ -143,7 +154,7 @@ def aws_region(wanted: argparse.Namespace, name: str = _ANY_REGION) -> AwsRegion
     """
     source, url = _source(wanted)
     endpoint = wanted.endpoint or (None if url and _CLOUDFORMATION.fullmatch(url) else url)
-    return AwsRegion(name, endpoint=endpoint, credentials=source)
+    return AwsRegion(name, endpoint=endpoint, credentials=source, told=told)
 
 
 def _source(wanted: argparse.Namespace) -> tuple[Source, str | None]:

@@ -24,7 +24,7 @@ from annex_core.account.components import (
 from annex_core.account.stacks import Stack, Step, build, next_step
 from annex_core.adapters.account import AccountRegion
 from annex_core.cli import check_setup
-from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
+from annex_core.cli.asking_aws import Ground, add_audit_log, add_credentials, add_regions, grounds, parsed, parser
 from annex_core.cli.consent import agreed
 from annex_core.cli.progress import Line, pausing
 from annex_core.cli.ssh_key import key_file, public_key
@@ -63,6 +63,7 @@ def run(arguments: Sequence[str], knobs: Callable[[], Knobs] = Knobs) -> int:
     options.add_argument(
         "-ssh-from", "--ssh-from", metavar="ADDRESSES", type=_addresses, help="open port 22 to 192.0.2.0/24"
     )
+    add_audit_log(options)
     options.add_argument("-dry-run", "--dry-run", action="store_true", help="say what would be done")
     options.add_argument("-yes", "--yes", action="store_true", help="don't ask")
     wanted = parsed(options, arguments, knobs)

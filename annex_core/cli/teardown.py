@@ -7,7 +7,7 @@ from annex_core.account.checks import Place
 from annex_core.account.components import ALL_COMPONENTS, BUCKET, REAPER
 from annex_core.account.remains import Thing, elsewhere, left, orphaned_templates
 from annex_core.account.stacks import take_down
-from annex_core.cli.asking_aws import Ground, add_credentials, add_regions, grounds, parsed, parser
+from annex_core.cli.asking_aws import Ground, add_audit_log, add_credentials, add_regions, grounds, parsed, parser
 from annex_core.cli.consent import agreed
 from annex_core.cli.progress import Line, pausing
 from annex_core.errors import AnnexError
@@ -18,6 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parser("teardown", "Remove from an AWS account what setup made, and list what is left.")
     add_credentials(options)
     add_regions(options)
+    add_audit_log(options)
     options.add_argument("-dry-run", "--dry-run", action="store_true", help="say what would be removed")
     options.add_argument("-yes", "--yes", action="store_true", help="don't ask")
     wanted = parsed(options, arguments)

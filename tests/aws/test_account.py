@@ -3,6 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import getpid, getuid
+from pathlib import Path
+from pwd import getpwuid
 from typing import Any
 
 import pytest
@@ -107,6 +110,30 @@ def test_without_a_yes_nothing_is_made(
         monkeypatch.setattr("sys.stdin", silence)
         assert run("setup")[0] == 1
     assert calls() == []
+
+
+def test_each_change_that_setup_and_teardown_make_is_a_line_of_the_audit_log(
+    run: Run, calls: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    for verb in ("setup", "teardown"):
+        calls()
+        already = len(log.read_text().splitlines()) if log.exists() else 0
+        assert run(verb, "-yes", "-audit-log", str(log))[0] == 0
+        lines = [json.loads(line) for line in log.read_text().splitlines()[already:]]
+        assert [line["what"].partition(":")[2] for line in lines] == calls()
+        stack = next(line for line in lines if line["what"].startswith("cloudformation:"))
+        assert stack["who"] == {"user": getpwuid(getuid()).pw_name, "uid": getuid(), "pid": getpid()}
+        assert (stack["from"], stack["region"], stack["outcome"]) == ("command", "us-east-2", "ok")
+        assert stack["aws_request_id"]
+
+
+def test_an_audit_log_that_can_not_be_written_stops_setup_before_anything_is_made(
+    run: Run, calls: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    status, text = run("setup", "-yes", "-audit-log", str(tmp_path / "none" / "audit.log"))
+    assert (status, calls()) == (1, [])
+    assert "audit.log: No such file or directory" in text
 
 
 def test_an_interrupted_setup_is_gone_on_with(
