@@ -21,10 +21,12 @@ from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError, Refused
 from annex_core.model.setting import Origin, Setting
 
-_CAPS = ("max_instances", "max_hourly_cost", "budget")
+_CAPS = ("AnnexMaxInstances", "AnnexMaxHourlyCost", "AnnexBudget")
 """What a job may only tighten."""
-_MACROS = {field: macro for macro, field in FIELDS.items()} | {"idle_s": "AnnexIdleTimeout"}
-"""The macro that stands for a field of a create, or of a job's limits."""
+_SECONDS = {"idle_s": "AnnexIdleTimeout", "lifetime_s": "AnnexLifetime"}
+_MACROS = {field: macro for macro, field in FIELDS.items()} | _SECONDS
+"""The macro that stands for a field of a create, or of what jobs decide."""
+_LEASE = "lease_ends"
 
 
 _ANNEX = re.compile(r"ANNEX|(\w+\.)*ANNEX_DEFAULT_")
@@ -39,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
             its = _annex(wanted.name)
             if wanted.route not in {None, its["route"]}:
                 raise Refused(f"annex {wanted.name} was made by route {its['route']}")
-            routes = {its["route"]: for_annex(_route(its["route"], found), its["decided"])}
+            routes = {its["route"]: for_annex(_route(its["route"], found), its["decided"], its[_LEASE])}
         else:
             names = [wanted.route] if wanted.route else [text.name for text in found.texts]
             routes = {name: settings for name in names if (settings := _route(name, found, ours=not wanted.route))}
@@ -80,24 +82,37 @@ def pool_settings(answer: str) -> list[Setting]:
     return found + [Setting(knob.name, knob.value, Origin.POOL, knob.place) for knob in others]
 
 
-def for_annex(settings: Iterable[Setting], decided: Mapping[str, Mapping[str, str]]) -> list[Setting]:
+def for_annex(
+    settings: Iterable[Setting], decided: Mapping[str, Mapping[str, str]], lease_ends: str | None = None
+) -> list[Setting]:
     """
     A route's settings as they are for one annex.
 
     Args:
         decided: Of schemas/status.json.
+        lease_ends: None before its first request.
     """
-    command = {_MACROS.get(name, name): value for name, value in decided["command"].items()}
-    jobs = {_MACROS[name]: value for name, value in decided["job"].items() if name in _CAPS}
+    command, jobs = _by_macro(decided["command"]), _by_macro(decided["job"])
     found = []
-    for setting in settings:
+    for setting in _with_lease(settings, lease_ends):
         if setting.name in command and setting.name != "AnnexTags":  # those come beside the route's
             found.append(replace(setting, value=command.pop(setting.name), origin=Origin.COMMAND, where=""))
-        elif setting.name in jobs and _tighter(jobs[setting.name], setting.value):
+        elif setting.name in jobs and (setting.name not in _CAPS or _tighter(jobs[setting.name], setting.value)):
             found.append(replace(setting, value=jobs[setting.name], origin=Origin.JOB, where=""))
         else:
             found.append(setting)
     return found + [Setting(name, value, Origin.COMMAND) for name, value in command.items()]
+
+
+def _with_lease(settings: Iterable[Setting], lease_ends: str | None) -> Iterator[Setting]:
+    for setting in settings:
+        yield setting
+        if setting.name == "AnnexLifetime" and lease_ends:
+            yield replace(setting, name=_LEASE, value=lease_ends)
+
+
+def _by_macro(fields: Mapping[str, str]) -> dict[str, str]:
+    return {_MACROS.get(name, name): f"{value}s" if name in _SECONDS else value for name, value in fields.items()}
 
 
 def _tighter(limit: str, cap: str | None) -> bool:

@@ -1,12 +1,12 @@
 """The answer to a status request, from the last cycle; schemas/status.json says what stands in it."""
 
-import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from annex_core.daemon.decisions import decided, wished
 from annex_core.daemon.provisioner import Standing
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
@@ -70,20 +70,6 @@ def _troubles(standing: Standing) -> list[str]:
     ]
 
 
-_UNSAID = frozenset({"user_data", "default_user_data", "config_files"})
-"""What may hold a secret: that it was given is told, not what it says."""
-
-
-def _decided(annex: Annex) -> dict[str, dict[str, str]]:
-    """What is not as its route says."""
-    command = {
-        name: "given" if name in _UNSAID else value if isinstance(value, str) else json.dumps(value)
-        for name, value in annex.overrides.items()
-    }
-    limits = {name: str(value) for name, value in vars(annex.limits).items() if value is not None}
-    return {"command": command, "job": limits}
-
-
 def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
     snapshot = standing.snapshot
     annex = snapshot.annexes.get(key)
@@ -111,7 +97,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
             "frozen": _frozen(key, groups[0].project if groups else "", snapshot),
             "ending": None,
             "orders": [],
-            "decided": {"command": {}, "job": {}},
+            "decided": wished(groups, snapshot),
             "fleets": [],
             "instances": {"asked": 0, "pending": 0, "booting": 0, "joined": 0, "gone": 0, "list": []},
             "never_joined": [],
@@ -137,7 +123,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "frozen": _frozen(key, annex.project, snapshot),
         "ending": annex.ending,
         "orders": [_order(order, annex, snapshot) for order in snapshot.orders if order.annex == annex.id],
-        "decided": _decided(annex),
+        "decided": decided(annex, snapshot),
         "fleets": _fleets(launches, view, held),
         "instances": {
             "asked": sum(launch.target for launch in launches),

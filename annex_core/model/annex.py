@@ -110,7 +110,7 @@ class Launch:
     order: str | None = None
     """The id of the order that it fills; None where jobs asked for it."""
     by_jobs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """What its jobs decided in the route's place: idle_s, instance_types and market, as a create says them."""
+    """What its jobs decided in the route's place: idle_s and instance_types, as a create says them."""
     ends_at_latest: datetime | None = None
     """Its own outer bound, which no extension moves; None where the journal is older than that."""
     pools: tuple[tuple[str, str], ...] = ()

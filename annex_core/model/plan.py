@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.audit import Who
@@ -33,6 +34,8 @@ class LaunchFleet:
     """Types in zones that AWS has just had none of."""
     order: str | None = None
     """The order it fills, by its id; None where jobs ask for it."""
+    by_jobs: Mapping[str, Any] = field(default_factory=dict)
+    """As of Launch."""
     warm_until: datetime | None = None
     """Until then its instances don't shut themselves down for want of work."""
 
@@ -49,6 +52,7 @@ class LaunchFleet:
             api=self.route.api,
             market=self.route.market,
             order=self.order,
+            by_jobs=self.by_jobs,
             ends_at_latest=self.annex.ends_at_latest,
         )
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Origin(StrEnum):
-    """Whoever comes first here wins, but that a job can only tighten a cap."""
+    """Whoever comes first here wins, but that a job can only ask for less: of a cap, of the idle time-out."""
 
     COMMAND = "command"
     JOB = "job"

@@ -24,6 +24,7 @@ from annex_core.planner.safeguard import unsafe
 from annex_core.planner.step import Step
 from annex_core.planner.verdicts import STEP_BY_STEP
 from annex_core.planner.warm import to_keep_ready
+from annex_core.planner.wishes import lifetime
 from annex_core.planner.worth import boot
 
 _LAST_CALL = timedelta(minutes=10)
@@ -45,7 +46,7 @@ class Growth:
 
 def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot: Snapshot) -> Annex:
     """The annex that these jobs would begin now."""
-    wished = [group.wishes.lifetime for group in groups if group.wishes.lifetime is not None]
+    wished = lifetime(groups, route)
     now = snapshot.aws_now(route.place)
     return Annex(
         id=annex_id(key, access_point=snapshot.access_point),
@@ -56,10 +57,11 @@ def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot:
         endpoint=route.endpoint,
         credentials=route.credentials,
         started=snapshot.at,
-        lease_ends=now + min([*(wished or [route.lifetime]), route.max_lifetime]),
+        lease_ends=now + (wished or min(route.lifetime, route.max_lifetime)),
         ends_at_latest=now + route.max_lifetime,
         limits=queued_limits(key, groups, snapshot),
         pilot=route.pilot,
+        lifetime=wished,
     )
 
 

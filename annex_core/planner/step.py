@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
@@ -32,6 +32,7 @@ from annex_core.planner.shortages import shortages, to_be_had, tried
 from annex_core.planner.sizing import Load, pack
 from annex_core.planner.verdicts import STEP_BY_STEP, TRIED_ALONE, UNSETTLED, Verdicts
 from annex_core.planner.warm import WARM, warm_until
+from annex_core.planner.wishes import decided, idle_timeout, instance_types
 from annex_core.planner.worth import TOO_SHORT, boot, refuted, soon, worth
 
 FLEETS_A_STEP = 4
@@ -44,8 +45,6 @@ _TARGET = 10_000
 """Instances that one fleet may be asked for, by AWS's quota."""
 _MISFITS_TOLD = 20
 """Groups of which is said what they lack."""
-_LEAST_IDLE = timedelta(seconds=5)
-"""AnnexIdleTimeout's least; to HTCondor an idle time-out of 0 is none, and machines would stay until the lease ends."""
 
 
 class Step:
@@ -175,9 +174,7 @@ class Step:
         Args:
             whole: Those too that AWS has just had none of.
         """
-        names = [name for name in self._route.instance_types if name in self._there]
-        for wished in {group.wishes.instance_types for group in self._groups if group.wishes.instance_types}:
-            names = [name for name in names if name in wished]
+        names = [name for name in instance_types(self._groups, self._route) if name in self._there]
         kinds = (self.types[name] for name in names if whole or name not in self._short.aside)
         return shelf(kinds, expected(self._route, self._snapshot), volume_gib=self._route.volume_gib)
 
@@ -190,12 +187,8 @@ class Step:
             lambda name: self._allowance((name,), _TARGET, self._route).instances,
             held_vcpus=_vcpus(self.held, self.types) or 0,
         )
-        lives = Lifetimes(overhead=(self._boot + self._idle_timeout(self._route)).total_seconds(), depth=turns)
+        lives = Lifetimes(overhead=(self._boot + idle_timeout(self._groups, self._route)).total_seconds(), depth=turns)
         return replace(weighed(kinds, total, max(self._room, 1)), lives=lives)
-
-    def _idle_timeout(self, route: Route) -> timedelta:
-        wished = [group.wishes.idle_timeout for group in self._groups if group.wishes.idle_timeout is not None]
-        return max(min([*wished, route.idle_timeout]), _LEAST_IDLE)
 
     def _round(self, waiting: Sequence[Found], kinds: Shelf) -> list[Found]:
         """Ask for machines until some can't be had; returns the jobs that are left, to be packed anew."""
@@ -364,10 +357,11 @@ class Step:
             ceilings={name: ceiling(self.types[name], route) for name in names},
             target=target,
             hourly_ceiling=_dearest(names, self.types, route),
-            idle_timeout_s=int(self._idle_timeout(route).total_seconds()),
+            idle_timeout_s=int(idle_timeout(self._groups, route).total_seconds()),
             route=route,
             left_out=frozenset(pool for pool in self._short.left_out if pool[0] in names),
             order=order,
+            by_jobs=decided(self._groups, route, ordered=order is not None),
             warm_until=warm_until(route, self._snapshot.at) if order == WARM else None,
         )
 

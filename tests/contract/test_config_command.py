@@ -66,10 +66,54 @@ def test_a_command_goes_before_the_route_and_a_job_tightens_it() -> None:
 
     found = {each.name: each for each in for_annex(in_force().values(), decided)}
 
-    assert found["AnnexIdleTimeout"] == Setting("AnnexIdleTimeout", "120", Origin.COMMAND)
+    assert found["AnnexIdleTimeout"] == Setting("AnnexIdleTimeout", "120s", Origin.COMMAND)
     assert found["AnnexMaxInstances"] == Setting("AnnexMaxInstances", "5", Origin.JOB)
     assert (found["AnnexBudget"].value, found["AnnexBudget"].origin) == ("30", Origin.ROUTE)
     assert found["user_data"] == Setting("user_data", "given", Origin.COMMAND)
+
+
+LEASE = "2026-11-21T14:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("decided", "origin", "lifetime"),
+    [
+        ({"command": {"lease_ends": LEASE, "lifetime_s": "7200"}, "job": {}}, Origin.COMMAND, "7200s"),
+        ({"command": {}, "job": {"lease_ends": LEASE, "lifetime_s": "7200"}}, Origin.JOB, "7200s"),
+        ({"command": {}, "job": {}}, Origin.POOL, "2h"),
+    ],
+)
+def test_a_lease_s_end_is_told_with_whoever_its_lifetime_is_by(
+    decided: dict[str, dict[str, str]], origin: Origin, lifetime: str
+) -> None:
+    settings = in_force({"AnnexLifetime": "2h"}, {"annexlifetime": "/etc/condor/pool:4"})
+
+    found = {each.name: each for each in for_annex(settings.values(), decided, LEASE)}
+
+    where = "/etc/condor/pool:4" if origin is Origin.POOL else ""
+    assert found["AnnexLifetime"] == Setting("AnnexLifetime", lifetime, origin, where)
+    assert found["lease_ends"] == Setting("lease_ends", LEASE, origin, where)
+
+
+def test_a_lease_that_ends_at_a_moment_leaves_the_lifetime_to_the_route() -> None:
+    decided = {"command": {"lease_ends": LEASE}, "job": {}}
+
+    found = {each.name: each for each in for_annex(in_force().values(), decided, LEASE)}
+
+    assert found["AnnexLifetime"].origin is Origin.DEFAULT
+    assert found["lease_ends"].origin is Origin.COMMAND
+
+
+@pytest.mark.parametrize(("whose", "origin"), [("command", Origin.COMMAND), ("job", Origin.JOB)])
+def test_types_market_and_idle_time_out_stand_in_the_place_of_the_macros(whose: str, origin: Origin) -> None:
+    fields = {"instance_types": "c5.large, m5.large", "market": "on-demand", "idle_s": "90"}
+    decided: dict[str, dict[str, str]] = {"command": {}, "job": {}} | {whose: fields}
+
+    found = {each.name: each for each in for_annex(in_force().values(), decided)}
+
+    assert found["AnnexInstanceTypes"] == Setting("AnnexInstanceTypes", "c5.large, m5.large", origin)
+    assert found["AnnexMarket"] == Setting("AnnexMarket", "on-demand", origin)
+    assert found["AnnexIdleTimeout"] == Setting("AnnexIdleTimeout", "90s", origin)
 
 
 def test_the_pools_knobs_are_told_set_or_not_and_no_route_speaks_for_them() -> None:

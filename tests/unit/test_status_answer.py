@@ -8,7 +8,8 @@ from annex_core.adapters.schemas import schema
 from annex_core.daemon.provisioner import Standing
 from annex_core.daemon.status import status
 from annex_core.model.annex import LaunchState
-from annex_core.model.demand import JobCounts
+from annex_core.model.audit import Who
+from annex_core.model.demand import JobCounts, Limits
 from annex_core.model.freeze import Freeze, Mode
 from annex_core.model.names import ANYBODY, AnnexKey
 from annex_core.model.order import Frozen, Order, Scope
@@ -16,7 +17,21 @@ from annex_core.model.plan import LaunchFleet
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.plan import plan
-from tests.unit.world import ALICE, NOW, REGION, annex, fleet, group, instance, known, launch, living, slot, snapshot
+from tests.unit.world import (
+    ALICE,
+    NOW,
+    REGION,
+    annex,
+    fleet,
+    group,
+    instance,
+    known,
+    launch,
+    living,
+    slot,
+    snapshot,
+    wishing,
+)
 
 BOB = AnnexKey("bob", "red")
 
@@ -154,6 +169,109 @@ def test_an_order_says_whether_aws_took_it(made, answered, refused):
 def test_what_is_frozen_is_told_with_where_it_was(world, words):
     told = of_alice(living(at=RegionView(), **world))["frozen"]
     assert (words in told) if words else told is None
+
+
+NOBODY = {"command": {}, "job": {}}
+
+
+def decided(world):
+    told = status(Standing(world, plan(world)), None, administrator=True)
+    Draft202012Validator(schema("status")).validate(told)
+    (found,) = told["annexes"]
+    return found["decided"]
+
+
+def test_what_the_route_says_nobody_decided():
+    assert decided(living([group()], at=RegionView(), launches=[launch()])) == NOBODY
+
+
+def test_what_jobs_decide_is_told_before_aws_is_asked_and_when_they_begin_an_annex():
+    """Of several jobs the one that asks for least; the other annex may launch nothing."""
+    asked = [
+        group(wishes=wishing(lifetime=timedelta(hours=2), idle_timeout=timedelta(seconds=200))),
+        group(memory_mib=2, wishes=wishing(lifetime=timedelta(hours=3), idle_timeout=timedelta(seconds=90))),
+        group(memory_mib=3, wishes=wishing(instance_types=("c5.xlarge", "c5.large"), limits=Limits(max_instances=4))),
+    ]
+    job = {"idle_s": "90", "lifetime_s": "7200", "instance_types": "c5.large, c5.xlarge", "max_instances": "4"}
+    assert decided(snapshot(asked)) == {"command": {}, "job": job | {"lease_ends": "2026-11-21T14:00:00Z"}}
+    assert decided(snapshot(asked, signs={})) == {"command": {}, "job": job}
+
+
+def test_what_jobs_decided_is_told_when_they_wait_no_more():
+    by_jobs = {"idle_s": 90, "instance_types": ["c5.large"]}
+    began = annex(lifetime=timedelta(hours=8))
+    of = living([], at=RegionView(), annexes={ALICE: began}, launches=[launch(by_jobs=by_jobs)])
+    assert decided(of)["job"] == {
+        "idle_s": "90",
+        "instance_types": "c5.large",
+        "lifetime_s": "28800",
+        "lease_ends": "2026-11-21T19:00:00Z",
+    }
+
+
+def test_a_lease_that_a_command_set_is_the_commands_whoever_began_the_annex():
+    lasts = {"lease_ends": NOW + timedelta(hours=3), "lease_by": Who("alice", 1001)}
+    for lifetime, told in ((None, {}), (timedelta(hours=3), {"lifetime_s": "10800"})):
+        of = living(at=RegionView(), annexes={ALICE: annex(lifetime=lifetime, **lasts)})
+        assert decided(of) == {"command": {"lease_ends": "2026-11-21T15:00:00Z"} | told, "job": {}}
+
+
+def minutes_ago(minutes):
+    return NOW - timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (
+            {"market": "on-demand"},
+            {"instance_types": ["c5.large", "m5.large"]},
+            {"instance_types": "c5.large, m5.large"},
+        ),
+        ({"market": "on-demand"}, {}, {}),
+        ({}, {"market": "on-demand"}, {"market": "on-demand"}),
+    ],
+)
+def test_of_several_orders_the_newest_decides(first, second, told):
+    orders = [order(placed=minutes_ago(9), overrides=first), order(id="o2", placed=minutes_ago(8), overrides=second)]
+    launches = [launch("t1", order="o1"), launch("t2", order="o2")]
+    assert decided(living(at=RegionView(), orders=orders, launches=launches)) == {"command": told, "job": {}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (9, {"command": {"instance_types": "c5.xlarge"}, "job": {}}),
+        (7, {"command": {}, "job": {"instance_types": "c5.large"}}),
+    ],
+)
+def test_of_an_order_and_what_jobs_asked_for_the_newer_decides(asked, told):
+    ordered = order(placed=minutes_ago(8), overrides={"instance_types": ["c5.xlarge"]})
+    for_jobs = launch(intended=minutes_ago(asked), by_jobs={"instance_types": ["c5.large"]})
+    launches = [for_jobs, launch("t2", order="o1", intended=minutes_ago(8))]
+    assert decided(living(at=RegionView(), orders=[ordered], launches=launches)) == told
+
+
+def test_an_order_that_aws_refused_decides_nothing():
+    ordered = order(placed=minutes_ago(8), overrides={"market": "on-demand"})
+    refused = launch(order="o1", state=LaunchState.REFUSED, fleet=None, reason="no")
+    assert decided(living(at=RegionView(), orders=[ordered], launches=[refused])) == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("by_jobs", "told"),
+    [({"idle_s": 90}, {"command": {}, "job": {"idle_s": "90"}}), ({}, {"command": {"idle_s": "120"}, "job": {}})],
+)
+def test_an_idle_time_out_is_the_commands_but_where_jobs_asked_for_less(by_jobs, told):
+    made = annex(overrides={"idle_s": 120})
+    assert decided(living(at=RegionView(), annexes={ALICE: made}, launches=[launch(by_jobs=by_jobs)])) == told
+
+
+def test_what_may_hold_a_secret_is_told_to_be_given_and_no_more():
+    hidden = {"user_data": "hush", "config_files": {"a": "aHVzaA=="}}
+    ordered = order(overrides={"fleet_config": {"LaunchSpecifications": [{"UserData": "hush"}]}})
+    told = decided(living(at=RegionView(), annexes={ALICE: annex(overrides=hidden)}, orders=[ordered]))
+    assert told["command"] == {"user_data": "given", "config_files": "given", "fleet_config": "given"}
 
 
 def test_a_launch_that_the_journal_has_by_now_is_not_counted_again_for_being_planned():
