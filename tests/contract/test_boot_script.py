@@ -199,11 +199,16 @@ class Instance:
             time.sleep(0.05)
 
     def survivors(self) -> list[str]:
-        """Processes of this boot that are still there; its session is its own."""
+        """Processes of this boot that stay, but a question to the metadata under way; its session is its own."""
         assert self.process
         command = ["ps", "-o", "stat=,args=", "-s", str(self.process.pid)]
-        ps = subprocess.run(command, capture_output=True, text=True, check=False)
-        return [line for line in ps.stdout.splitlines() if not line.startswith("Z")]
+        end = time.monotonic() + 10
+        while True:
+            ps = subprocess.run(command, capture_output=True, text=True, check=False)
+            there = [line for line in ps.stdout.splitlines() if not line.startswith("Z")]
+            if not there or time.monotonic() > end:
+                return there
+            time.sleep(0.1)
 
 
 @pytest.fixture
