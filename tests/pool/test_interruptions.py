@@ -7,15 +7,15 @@ from tests.pool.annexes import Annexes
 
 AT_ITS_SIGNAL = """\
 #!/bin/sh
-# Writes down where it stands when it is asked to leave, and goes on from there.
-[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || exec cat state
+# Writes down where it stands when it is asked to leave, and goes on from there, for longer than a look around takes.
+[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || { cat state; exec sleep 10; }
 trap 'hostname >state; kill $!; exit 1' TERM
 sleep 1000 & wait
 """
 AT_ITS_CHECKPOINT_SIGNAL = """\
 #!/bin/sh
 # The same, in HTCondor's way of checkpoints.
-[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || exec cat state
+[ ! -s state ] || [ "$(cat state)" = "$(hostname)" ] || { cat state; exec sleep 10; }
 trap 'hostname >state; kill $!; exit 85' USR1
 sleep 1000 & wait
 """
@@ -51,8 +51,9 @@ def test_jobs_of_a_machine_that_aws_takes_back_go_on_at_once_on_another_one(pool
         pool.submit("alice", JOB.format(more=more), {"job.sh": script})
         for script, more in ((AT_ITS_SIGNAL, EVICTED), (AT_ITS_CHECKPOINT_SIGNAL, CHECKPOINTED))
     ]
-    for job in jobs:
-        slow.wait_running(job)
+    for job in jobs:  # a signal that comes while a job still transfers its input reaches no process of it
+        begun = f"ClusterId == {job} && JobCurrentStartExecutingDate =!= undefined"
+        pool.wait_for(lambda begun=begun: pool.jobs(begun), f"job {job} to execute")
     (taken,) = slow.alive("taken")
     slow.control.interrupt(taken["InstanceId"])
     for job in jobs:
