@@ -69,6 +69,9 @@ LEARN_S = 60.0
 HURRY = timedelta(seconds=10)
 """Between two looks while AWS takes a machine back: its jobs come back to the queue one after the other."""
 
+_HEED_S = 0.5
+"""Between two looks whether a signal has come: one that the kernel gives to another thread wakes nobody who waits."""
+
 GATHER_S = 0.3
 """Words that come within this time of the first are answered by one plan."""
 
@@ -236,7 +239,8 @@ class Daemon:
             if self._chosen.learn_run_times:
                 looks = partial(self._leave.wait, LEARN_S)
                 threading.Thread(target=self._history.watch, args=(looks,), name="history", daemon=True).start()
-            self._leave.wait()
+            while not self._leave.wait(_HEED_S):
+                pass
         log.info("** condor_annexd leaves; what was under way stands in the journal")
         logging.shutdown()
         # Threads may be waiting for AWS: the journal has what they meant, and the next start picks it up.

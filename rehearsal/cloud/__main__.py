@@ -15,6 +15,9 @@ from rehearsal.cloud.process import ProcessLauncher
 from rehearsal.cloud.settings import Settings
 from rehearsal.machines import NetnsLauncher
 
+_HEED_S = 0.5
+"""Between two looks whether a signal has come: one that the kernel gives to another thread wakes nobody who waits."""
+
 _KNOBS = {
     "boot_delay_s": "seconds from launch until a machine is started",
     "boot_jitter_s": "at most so many seconds more, spread evenly",
@@ -104,7 +107,8 @@ def main(arguments: list[str]) -> int:
         )
         stack.enter_context(cloud)
         print(f"local cloud at {cloud.url}", flush=True)
-        ended.wait()
+        while not ended.wait(_HEED_S):
+            pass
     return 0
 
 

@@ -159,6 +159,16 @@ def test_the_program_boots_machines_and_takes_them_along_when_it_ends(
     assert '"action": "RunInstances"' in (tmp_path / "log").read_text()
 
 
+def test_the_program_heeds_a_signal_that_the_kernel_gives_to_another_of_its_threads(
+    program: subprocess.Popen[str], url: str
+) -> None:
+    assert url
+    other = max(int(thread.name) for thread in Path(f"/proc/{program.pid}/task").iterdir())
+    assert other != program.pid
+    os.kill(other, signal.SIGTERM)
+    assert program.wait(PATIENCE_S) == 0
+
+
 def test_machines_die_even_with_a_program_that_was_killed(
     program: subprocess.Popen[str], url: str, session: boto3.Session, http: urllib3.PoolManager
 ) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -45,11 +46,11 @@ def test_a_second_daemon_leaves_with_a_line_in_the_log_and_touches_nothing(
 
 
 @contextmanager
-def running(knobs: dict[str, str]) -> Iterator[None]:
+def running(knobs: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A daemon, until the end of the block."""
     with subprocess.Popen([sys.executable, "-m", "annex_core.daemon.main"], env=knobs) as daemon:
         try:
-            yield
+            yield daemon
         finally:
             daemon.terminate()
 
@@ -87,3 +88,18 @@ def test_it_reads_the_history_of_jobs_only_where_it_is_to_learn_run_times(
         if learn:
             wait_for(asked.exists, "question for the history")
         assert asked.exists() is learn
+
+
+def test_it_heeds_signals_that_the_kernel_gives_to_another_of_its_threads(
+    tmp_path: Path, knobs: dict[str, str]
+) -> None:
+    log = tmp_path / "AnnexdLog"
+    with running(knobs) as daemon:
+        wait_for((tmp_path / "annexd.sock").exists, "socket")
+        other = max(int(thread.name) for thread in Path(f"/proc/{daemon.pid}/task").iterdir())
+        assert other != daemon.pid
+        os.kill(other, signal.SIGHUP)
+        wait_for(lambda: "reading the configuration again" in log.read_text(), "new reading")
+        os.kill(other, signal.SIGTERM)
+        assert daemon.wait(10) == 0
+    assert "condor_annexd leaves" in log.read_text()
