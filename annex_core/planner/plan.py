@@ -1,10 +1,12 @@
 """The whole decision: a snapshot in, actions and sentences out."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import PurePath
 from traceback import extract_tb
+from typing import TypeVar
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex, Launch, LaunchState
@@ -38,8 +40,10 @@ from annex_core.planner.places import homes, places_of, types_of, unseen
 from annex_core.planner.rebalancing import rebalanced
 from annex_core.planner.retagging import retags
 from annex_core.planner.sharing import shared_with
-from annex_core.planner.shrink import shrunk, unneeded
+from annex_core.planner.shrink import Shrinking, shrunk, unneeded
 from annex_core.planner.warm import WARM, to_keep_ready, warm_until
+
+T = TypeVar("T")
 
 _LATE_FILL = timedelta(minutes=1)
 """Spot requests that were just cancelled can still have been filled; a fleet is not given up before this."""
@@ -63,26 +67,38 @@ def plan(snapshot: Snapshot, matcher: Matcher | None = None) -> Plan:
     matcher = matcher or Matcher(domain=snapshot.domain)
     demand = _by_key(snapshot.demand or ())
     matcher.begin(askers=len(demand))
-    commons, seen = Commons(snapshot), snapshot
-    troubles += commons.black_holes.troubles(snapshot)
+    commons, seen = _tried("what annexes have together", partial(Commons, snapshot), None, troubles), snapshot
+    if commons is None:  # no limit is known: nothing is launched, and leases end all the same
+        return Plan(tuple(actions), {key: _failed(key, groups) for key, groups in demand.items()}, tuple(troubles))
+    troubles += _tried("what comes of machines", partial(commons.black_holes.troubles, snapshot), [], troubles)
     for key in turns({*snapshot.annexes, *demand}, snapshot):
         groups = demand.get(key, [])
-        try:
-            its_actions, outlook = _decide(key, groups, snapshot, matcher, commons)
-        except Exception as error:  # noqa: BLE001 - whatever ails one annex must not stop the others
-            at = extract_tb(error.__traceback__)[-1]
-            where = f"{PurePath(at.filename).name}, line {at.lineno}"
-            troubles.append(f"annex {key} can't be planned: {error!r} in {where}")
-            why = "condor_annexd failed on it; its log says how"
-            outlook = _unplanned(f"Annex {key.name}: {why}.", groups, why)
-        else:
-            actions += its_actions
-            snapshot = _with_launches(its_actions, snapshot)
+        failed: tuple[list[Action], Outlook | None] = [], _failed(key, groups)
+        its_actions, outlook = _tried(
+            f"annex {key}", partial(_decide, key, groups, snapshot, matcher, commons), failed, troubles
+        )
+        actions += its_actions
+        snapshot = _with_launches(its_actions, snapshot)
         if outlook:
             outlooks[key] = outlook
     closing = {action.launch.token for action in actions if isinstance(action, CloseLaunch)}
-    less = shrunk(seen, commons, closing)
+    less = _tried("what is over a limit", partial(shrunk, seen, commons, closing), Shrinking(), troubles)
     return Plan((*actions, *less.actions), outlooks, (*troubles, *less.told))
+
+
+def _tried(part: str, decide: Callable[[], T], otherwise: T, troubles: list[str]) -> T:
+    """What a part of the plan comes to; what ails one must not stop the others, and is told with the troubles."""
+    try:
+        return decide()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        at = extract_tb(error.__traceback__)[-1]
+        troubles.append(f"{part} can't be planned: {error!r} in {PurePath(at.filename).name}, line {at.lineno}")
+        return otherwise
+
+
+def _failed(key: AnnexKey, groups: Sequence[JobGroup]) -> Outlook:
+    why = "condor_annexd failed on it; its log says how"
+    return _unplanned(f"Annex {key.name}: {why}.", groups, why)
 
 
 def _decide(

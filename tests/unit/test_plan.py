@@ -484,3 +484,28 @@ class TestAnAnnexThatCanNotBePlanned:
         (trouble,) = decided.troubles
         assert trouble.startswith(f"annex {ALICE} can't be planned: ")
         assert re.search(r" in \w+\.py, line \d+$", trouble)
+
+
+class TestAPlanWhosePartsFail:
+    """Leases end all the same, and administrators are told."""
+
+    OF = living([group(key=BOB)], at=RegionView([instance(tags=carried(of=annex(lease_ends=NOW)))], [fleet()]))
+
+    @staticmethod
+    def broken(*_):
+        raise ZeroDivisionError
+
+    def test_launches_nothing_where_nobody_knows_what_limits_have_left(self, monkeypatch):
+        assert fleets(self.OF)
+        monkeypatch.setattr("annex_core.planner.plan.Commons", self.broken)
+        decided = plan(self.OF)
+        assert list(decided.actions) == [Terminate(REGION, ("i-1",), why="the lease has ended")]
+        assert decided.outlooks[BOB].reason == "condor_annexd failed on it; its log says how"
+        assert decided.troubles[-1].startswith("what annexes have together can't be planned: ZeroDivisionError")
+
+    def test_goes_on_without_the_part(self, monkeypatch):
+        whole = plan(self.OF)
+        monkeypatch.setattr("annex_core.planner.plan.shrunk", self.broken)
+        decided = plan(self.OF)
+        assert decided.actions == whole.actions
+        assert "ZeroDivisionError" in decided.troubles[-1]
