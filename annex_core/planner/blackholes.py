@@ -95,6 +95,8 @@ class BlackHoles:
         Args:
             snapshot: With what the plan has asked for so far: of two annexes one tries.
         """
+        if self._experience.failed < A_FEW:
+            return Holes()
         lots = self._experience.of_route(route)
         key = route.name, route.place, route.image, route.idle_timeout, route.instance_types
         if key not in self._found:
@@ -105,7 +107,9 @@ class BlackHoles:
         return _of_parts(found, lots, snapshot) if found.types or found.pools else Holes()
 
     def of_annex(self, annex: Annex, route: Route, seen: Holes) -> list[Failure]:
-        """Its own failures in a row that are not their type's or their zone's."""
+        """Its own failures in a row that are not their type's or their zone's; none where there are too few to matter."""
+        if self._experience.failed < A_FEW:
+            return []
         lots, explained = self._experience.of_annex(annex, route.idle_timeout), seen.explained
         return in_a_row(lot for lot in lots if lot[0].id not in explained)
 

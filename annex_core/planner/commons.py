@@ -176,7 +176,7 @@ class Commons:
             known = [
                 KnownInstance(each.id, annex.id, None, each.type, each.launched, None)
                 for each in machines
-                if tags.key_of(each.tags) == annex.key
+                if tags.of(each.tags, annex.key)
             ]
             coming = [(each, count) for each in launches if each.annex == annex.id
                       and (count := may_come.get(each.fleet or "", 0))]  # fmt: skip

@@ -60,7 +60,7 @@ def dropped_freezes(snapshot: Snapshot) -> list[Action]:
 
 
 def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
-    return tags.key_of(carried) == annex.key and carried.get(tags.ACCESS_POINT) == snapshot.access_point
+    return tags.of(carried, annex.key) and carried.get(tags.ACCESS_POINT) == snapshot.access_point
 
 
 def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], why: str, annex: Annex) -> list[Action]:

@@ -41,6 +41,16 @@ class Experience:
         self._of_route: dict[tuple[object, ...], tuple[Lot, ...]] = {}
 
     @cached_property
+    def failed(self) -> int:
+        """How many machines may have failed, at most: where they are few, none has to be looked at closely."""
+        early = sum(
+            known.joined is None or known.gone - known.joined < _VANISHED
+            for known in self._snapshot.known
+            if known.gone
+        )
+        return early + sum(had.burned > 0 for had in self._snapshot.outcomes.values())
+
+    @cached_property
     def _known(self) -> dict[str, list[KnownInstance]]:
         """By annex id, in the order of their launch."""
         found: dict[str, list[KnownInstance]] = {}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
@@ -31,8 +32,7 @@ _LISTED_SURELY = timedelta(minutes=1)
 """EC2 may list what has just begun in one answer and not in the next."""
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """Room for jobs on one machine that is there or on its way."""
 
     types: tuple[str, ...]
@@ -204,18 +204,23 @@ def _of(view: RegionView, key: AnnexKey, snapshot: Snapshot) -> list[Instance]:
     return [
         instance
         for instance in view.instances
-        if tags.key_of(instance.tags) == key and instance.tags.get(tags.ACCESS_POINT) == snapshot.access_point
+        if tags.of(instance.tags, key) and instance.tags.get(tags.ACCESS_POINT) == snapshot.access_point
     ]
 
 
 def anything_left(key: AnnexKey, view: RegionView, access_point: str) -> bool:
     """Does the place show a machine, or a fleet that may bring one, that carries the tags of this annex?"""
     carried = [instance.tags for instance in view.instances] + [fleet.tags for fleet in view.fleets if fleet.live]
-    return any(tags.key_of(each) == key and each.get(tags.ACCESS_POINT) == access_point for each in carried)
+    return any(tags.of(each, key) and each.get(tags.ACCESS_POINT) == access_point for each in carried)
 
 
 def _joined(slots: Iterable[Slot], key: AnnexKey, domain: str) -> frozenset[str]:
-    return frozenset(slot.instance for slot in slots if slot.instance and slot.of(key, domain))
+    return frozenset(slot.instance for slot in _slots(slots, key, domain) if slot.instance)
+
+
+def _slots(slots: Iterable[Slot], key: AnnexKey, domain: str) -> list[Slot]:
+    identity = key.identity(domain)
+    return [slot for slot in slots if slot.identity == identity]
 
 
 def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
@@ -268,12 +273,12 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
     types = types_of(annex, snapshot)
     mine = [known for known in snapshot.known if known.annex == annex.id]
     alive = tuple(known for known in mine if known.gone is None)
-    joined = _joined(snapshot.slots or (), key, snapshot.domain)
     launches = [each for each in snapshot.launches if each.annex == annex.id]
     coming = outstanding(launches, mine)
     over = {each.token for each in launches if _at_its_bound(each, annex, snapshot.at)}
     here = {known.id for known in alive if not known.leaving and known.token not in over}
-    all_ = [slot for slot in snapshot.slots or () if slot.of(key, snapshot.domain)]
+    all_ = _slots(snapshot.slots or (), key, snapshot.domain)
+    joined = frozenset(slot.instance for slot in all_ if slot.instance)
     slots = [slot for slot in all_ if slot.instance in here]
     leaving = {known.id for known in alive if known.leaving}
     elsewhere = sum(slot.claimed for slot in all_ if slot.instance in leaving)
@@ -284,10 +289,10 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
             *_without_job(slots, max(snapshot.counts.get(key, JobCounts()).running - elsewhere, 0)),
         ]
     ]
-    rooms += [
-        whole_machine((known.type,), types, volume_gib) for known in alive if known.joined is None and known.id in here
-    ]
-    rooms += [whole_machine(launch.types, types, volume_gib) for launch, count in coming for _ in range(count)]
+    booting = Counter(known.type for known in alive if known.joined is None and known.id in here)
+    to_come = [((name,), count) for name, count in booting.items()] + [(each.types, count) for each, count in coming]
+    for names, count in to_come:
+        rooms += [whole_machine(names, types, volume_gib)] * count
     return Holding(alive, joined, coming, tuple(rooms))
 
 

@@ -266,7 +266,7 @@ def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now
         return False
     if any(known.token == launch.token for known in held.instances):
         return False
-    mine = [instance for instance in view.instances if tags.key_of(instance.tags) == annex.key]
+    mine = [instance for instance in view.instances if tags.of(instance.tags, annex.key)]
     if any(instance.fleet in {launch.fleet, None} for instance in mine):
         return False
     return any(fleet.id == launch.fleet and fleet.may_launch for fleet in view.fleets)

@@ -36,7 +36,7 @@ def _in(place: Place, annex: Annex, snapshot: Snapshot) -> Retag | None:
     by_bound: dict[str | None, Tags] = {}
     found: dict[Tags, list[str]] = {}
     for id_, carried in shown:
-        if tags.key_of(carried) != annex.key or carried.get(tags.ACCESS_POINT) != snapshot.access_point:
+        if not tags.of(carried, annex.key) or carried.get(tags.ACCESS_POINT) != snapshot.access_point:
             continue
         bound = carried.get(tags.ENDS_AT_LATEST)
         if bound not in by_bound:

@@ -117,7 +117,7 @@ class _Ground:
                 it
                 for it in places_of(annex, self._snapshot)
                 for each in self._snapshot.regions[it].instances
-                if tags.key_of(each.tags) == annex.key and each.fleet is None and not each.client_token
+                if tags.of(each.tags, annex.key) and each.fleet is None and not each.client_token
             }
             for launch, count in sorted(
                 self._commons.outstanding(annex), key=lambda each: each[0].intended, reverse=True

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from heapq import nlargest
 
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
@@ -20,8 +21,8 @@ TOO_SHORT = "the machines there are will have run them before another could have
 
 def boot(snapshot: Snapshot) -> timedelta:
     """How long the latest machines took from their launch to the pool, on average."""
-    joined = sorted((known.joined, known.joined - known.launched) for known in snapshot.known if known.joined)
-    latest: list[tuple[datetime, timedelta]] = joined[-_LATEST:]
+    joined = ((known.joined, known.joined - known.launched) for known in snapshot.known if known.joined)
+    latest = nlargest(_LATEST, joined)
     if not latest:
         return BOOT
     return max(sum((took for _, took in latest), timedelta(0)) / len(latest), timedelta(0))
