@@ -13,7 +13,7 @@ from annex_core.adapters.catalogue import Catalogue
 from annex_core.model.route import Route
 from annex_core.replay.cloud import CloudModel
 from annex_core.replay.planning import Planner
-from annex_core.replay.simulation import Simulation
+from annex_core.replay.side_by_side import replayed
 from annex_core.replay.workload import Arrival, Shape, workload
 
 JOBS = 1_000_000
@@ -63,12 +63,13 @@ def _measured(shapes: int) -> float:
     jobs = workload(arrivals(JOBS, shapes))
     began = time.perf_counter()
     types = Catalogue().types(ROUTE.region, ROUTE.instance_types)
-    found = Simulation(jobs, ROUTE, types, CloudModel(), Planner("route")).run()
+    found = replayed(jobs, ROUTE, types, CloudModel(), Planner("route"))
     took = time.perf_counter() - began
     print(
         f"{len(jobs):,} jobs in {len(jobs.shapes):,} shapes: {took:.1f} s, {found.plans:,} plans, "
-        f"{found.machines:,} machines, {found.unserved:,} not run, mean wait {found.mean_wait / 60:.0f} min"
+        f"{found.machines:,} machines, mean wait {found.mean_wait / 60:.0f} min"
     )
+    print(*found.why_unserved, sep="\n")
     return took
 
 

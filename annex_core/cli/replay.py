@@ -5,8 +5,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from annex_core.adapters.workloads import of_schedd, recorded
 from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import duration
+from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Route
 from annex_core.model.wording import counted
 from annex_core.replay.asking import Policy
@@ -29,6 +30,7 @@ from annex_core.replay.oracle import oracle
 from annex_core.replay.outcome import Outcome
 from annex_core.replay.planning import Planner
 from annex_core.replay.policies import Feedback, Fixed, IdleShare
+from annex_core.replay.side_by_side import replayed
 from annex_core.replay.simulation import Simulation
 from annex_core.replay.workload import Workload
 
@@ -45,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         cloud = _cloud(wanted)
         contestants = _contestants(wanted)
         jobs = _jobs(wanted)
-        outcomes = [_played(each, jobs, cloud) for each in contestants]
+        outcomes = [each(jobs, cloud) for each in contestants]
         if wanted.plot:
             _plot(outcomes, Path(wanted.plot))
     except BadRequest as error:
@@ -109,7 +111,7 @@ def _jobs(wanted: argparse.Namespace) -> Workload:
 
 def _contestants(wanted: argparse.Namespace) -> list[Contestant]:
     routes = known_routes(wanted.route)
-    made: list[Contestant] = [partial(_play, route, partial(Planner, f"route {route.name}")) for route in routes]
+    made: list[Contestant] = [partial(_play, route, Planner(f"route {route.name}")) for route in routes]
     names = [*_KNOBS] if "all" in wanted.policy else wanted.policy
     for name in names:
         word, _, knob = name.partition(":")
@@ -133,12 +135,8 @@ def _knob(name: str, text: str, default: float) -> float:
 
 def _policy(route: Route, word: str, knob: float) -> Contestant:
     if word == "oracle":
-        return lambda jobs, cloud: oracle(_simulation(route, Fixed(1), jobs, cloud))
-    made: dict[str, Callable[[], Policy]] = {
-        "fixed": lambda: Fixed(int(knob)),
-        "feedback": lambda: Feedback(knob),
-        "idle": lambda: IdleShare(knob),
-    }
+        return lambda jobs, cloud: oracle(Simulation(jobs, route, _types(route), cloud, Fixed(1)))
+    made: dict[str, Policy] = {"fixed": Fixed(int(knob)), "feedback": Feedback(knob), "idle": IdleShare(knob)}
     return partial(_play, route, made[word])
 
 
@@ -162,19 +160,15 @@ def known_routes(names: Sequence[str] | None) -> list[Route]:
     return found
 
 
-def _simulation(route: Route, policy: Policy, jobs: Workload, cloud: CloudModel) -> Simulation:
+def _types(route: Route) -> Mapping[str, InstanceType]:
     types = Catalogue().types(route.region, route.instance_types)
     if not any(kind.on_demand for kind in types.values()):
         raise Refused(f"no price is known in {route.region} for any type of route {route.name}")
-    return Simulation(jobs, route, types, replace(cloud), policy)
+    return types
 
 
-def _play(route: Route, policy: Callable[[], Policy], jobs: Workload, cloud: CloudModel) -> Outcome:
-    return _simulation(route, policy(), jobs, cloud).run()
-
-
-def _played(each: Contestant, jobs: Workload, cloud: CloudModel) -> Outcome:
-    return each(jobs, cloud)
+def _play(route: Route, policy: Policy, jobs: Workload, cloud: CloudModel) -> Outcome:
+    return replayed(jobs, route, _types(route), cloud, policy)
 
 
 def _plot(outcomes: Sequence[Outcome], file: Path) -> None:

@@ -2,7 +2,7 @@
 
 import random
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 _HOUR = 3600.0
@@ -14,7 +14,7 @@ class CloudModel:
     What the replay supposes of AWS.
 
     The same seed gives the same luck to every route and policy: whether a type is short at a moment doesn't depend on
-    who asks.
+    who asks, nor an owner's luck on what other owners do.
     """
 
     boot: timedelta = timedelta(minutes=2, seconds=30)
@@ -28,19 +28,19 @@ class CloudModel:
     spot_share: float = 1.0
     """What a spot machine costs, as a share of the on-demand price; 1 where nobody knows better."""
     seed: int = 0
-    _luck: random.Random = field(default_factory=random.Random, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self._luck.seed(f"cloud {self.seed}")
+    def luck(self, owner: str) -> random.Random:
+        """An owner's, from the beginning."""
+        return random.Random(f"cloud {self.seed} {owner}")
 
-    def boots_in(self) -> float:
+    def boots_in(self, luck: random.Random) -> float:
         """Seconds."""
         mean = self.boot.total_seconds()
-        return max(self._luck.gauss(mean, mean * self.boot_spread), mean / 4)
+        return max(luck.gauss(mean, mean * self.boot_spread), mean / 4)
 
-    def interrupted_in(self) -> float | None:
+    def interrupted_in(self, luck: random.Random) -> float | None:
         """Seconds until the machine is taken back; None for never."""
-        return self._luck.expovariate(self.interruptions / _HOUR) if self.interruptions > 0 else None
+        return luck.expovariate(self.interruptions / _HOUR) if self.interruptions > 0 else None
 
     def short_of(self, kind: str, at: float) -> bool:
         """Is there none of the type in this hour?"""

@@ -31,11 +31,10 @@ def oracle(world: Simulation) -> Outcome:
     ]
     busy: dict[int, list[float]] = {}
     free: dict[int, list[float]] = {}
-    unserved = 0
     for at, ran, shape in zip(jobs.submitted, jobs.seconds, jobs.shape, strict=True):
         price = best[shape]
         if price is None:
-            unserved += 1
+            ledger.unserved["could run on no type of the route"] += 1
             continue
         running, idle = busy.setdefault(shape, []), free.setdefault(shape, [])
         while running and running[0] <= at:
@@ -48,5 +47,4 @@ def oracle(world: Simulation) -> Outcome:
             ledger.slot(since, since, at + ran, price[1], price[0])
         heappush(running, at + ran)
         ledger.job(at, at, at + ran, world.groups[shape].cpus)
-    why = ["no type of the route can run them"] if unserved else []
-    return ledger.outcome(NAME, unserved, why, 0)
+    return ledger.outcome(NAME)

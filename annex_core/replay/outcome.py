@@ -1,8 +1,12 @@
 """What a replay came to, and the curves it is drawn from."""
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from annex_core.model.wording import counted
 
 _LEAST_BIN = 60.0
 _BINS = 720
@@ -75,13 +79,26 @@ class Ledger:
     joined: float = 0.0
     machines: int = 0
     ended: float = 0.0
+    plans: int = 0
+    """How often the policy was asked."""
+    unserved: Counter[str] = field(default_factory=Counter)
+    """Jobs that never ran, by what is to be said of them."""
     waits: "array[float]" = field(default_factory=lambda: array("d"))
 
     def __post_init__(self) -> None:
         self.width = max((self.end - self.start) / _BINS, _LEAST_BIN)
-        self._wanted: list[float] = []
-        self._busy: list[float] = []
-        self._paid: list[float] = []
+        self.steps: dict[str, list[float]] = {"wanted": [], "busy": [], "paid": []}
+        """Of each curve by how much it rises at a bin's start."""
+
+    def add(self, other: "Ledger") -> None:
+        """Take in what another one of the same span has of other owners."""
+        for name in ("dollars", "useful", "paid", "boot", "lost", "joined", "machines", "plans"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.ended = max(self.ended, other.ended)
+        self.unserved.update(other.unserved)
+        self.waits.extend(other.waits)
+        for name, its in other.steps.items():
+            self.steps[name] = [sum(both) for both in zip_longest(self.steps[name], its, fillvalue=0.0)]
 
     def job(self, submitted: float, began: float, ended: float, cpus: int) -> None:
         """A job has run to its end."""
@@ -89,13 +106,13 @@ class Ledger:
         self.useful += ran * cpus
         self.waits.append(began - submitted)
         self.ended = max(self.ended, ended)
-        self._mark(self._wanted, submitted, ended, cpus)
-        self._mark(self._busy, began, ended, cpus)
+        self._mark("wanted", submitted, ended, cpus)
+        self._mark("busy", began, ended, cpus)
 
     def evicted(self, began: float, ended: float, cpus: int) -> None:
         """A job's machine went before its end."""
         self.lost += (ended - began) * cpus
-        self._mark(self._busy, began, ended, cpus)
+        self._mark("busy", began, ended, cpus)
 
     def machine(self, launched: float, ready: float, gone: float, vcpus: int, hourly: float) -> None:
         """A machine has gone; it may never have been ready."""
@@ -104,7 +121,7 @@ class Ledger:
         self.paid += (gone - launched) * vcpus
         self.boot += (min(ready, gone) - launched) * vcpus
         self.joined += max(gone - ready, 0.0) * vcpus
-        self._mark(self._paid, launched, gone, vcpus)
+        self._mark("paid", launched, gone, vcpus)
 
     def slot(self, launched: float, ready: float, gone: float, vcpus: float, hourly: float) -> None:
         """A part of a machine was paid for, from *launched* to *gone*."""
@@ -112,9 +129,10 @@ class Ledger:
         self.paid += (gone - launched) * vcpus
         self.boot += (ready - launched) * vcpus
         self.joined += (gone - ready) * vcpus
-        self._mark(self._paid, max(launched, self.start), gone, vcpus)
+        self._mark("paid", max(launched, self.start), gone, vcpus)
 
-    def _mark(self, steps: list[float], since: float, until: float, amount: float) -> None:
+    def _mark(self, curve: str, since: float, until: float, amount: float) -> None:
+        steps = self.steps[curve]
         first, last = int((since - self.start) / self.width) + 1, int((until - self.start) / self.width) + 1
         if last >= len(steps):
             steps.extend([0] * (last + 64 - len(steps)))
@@ -123,16 +141,17 @@ class Ledger:
 
     def curves(self) -> Curves:
         bins = min(int((max(self.ended, self.end) - self.start) / self.width) + 2, 4 * _BINS)
-        return Curves(self.start, self.width, *(_summed(each, bins) for each in (self._wanted, self._busy, self._paid)))
+        return Curves(self.start, self.width, *(_summed(each, bins) for each in self.steps.values()))
 
-    def outcome(self, name: str, unserved: int, why: Sequence[str], plans: int) -> Outcome:
+    def outcome(self, name: str) -> Outcome:
         waits = sorted(self.waits)
+        unserved = self.unserved.total()
         hours = 3600.0
         return Outcome(
             name=name,
             jobs=len(waits) + unserved,
             unserved=unserved,
-            why_unserved=tuple(why),
+            why_unserved=tuple(f"{counted(number, 'job')} {why}" for why, number in self.unserved.most_common()),
             dollars=self.dollars,
             mean_wait=sum(waits) / len(waits) if waits else 0.0,
             p95_wait=waits[min(int(len(waits) * 0.95), len(waits) - 1)] if waits else 0.0,
@@ -142,7 +161,7 @@ class Ledger:
             lost=self.lost / hours,
             joined=self.joined / hours,
             machines=self.machines,
-            plans=plans,
+            plans=self.plans,
             ended=self.ended,
             curves=self.curves(),
         )

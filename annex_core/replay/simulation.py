@@ -2,7 +2,7 @@
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -13,7 +13,6 @@ from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
 from annex_core.model.route import Market, Route
-from annex_core.model.wording import counted
 from annex_core.planner.holdings import NO_START
 from annex_core.planner.matching import Matcher
 from annex_core.planner.runtimes import Finished, Runtimes
@@ -57,22 +56,21 @@ class Simulation:
         self.groups: list[JobGroup] = [group_of(shape, ANNEX, route.name) for shape in jobs.shapes]
         self.yards: dict[AnnexKey, Yard] = {}
         self.runtimes = Runtimes()
-        self._yard_of = [self.yards.setdefault(group.key, Yard(group.key)) for group in self.groups]
+        for group in self.groups:
+            self.yards.setdefault(group.key, Yard(group.key, cloud.luck(group.key.owner)))
+        self._yard_of = [self.yards[group.key] for group in self.groups]
         self._each = holdings(self.groups, types, self.matcher, route)
         self._price = hourly_prices(types, route, cloud.spot_share)
         self._size = [(g.cpus, g.memory_mib, g.disk_kib, g.gpus) for g in self.groups]
         self._heap: list[tuple[float, int, Any, Any]] = []
         self._events = 0
         self._bought = 0
-        self._plans = 0
         self.began = array("d", [nan]) * len(jobs)
         """When each job began at last, epoch seconds; nan where it never did."""
         self._ended = [0] * len(jobs.shapes)
         self._evicted: dict[int, int] = {}
-        self._given_up = 0
         self._timeout = policy.idle_timeout(route)
-        start = jobs.submitted[0] if len(jobs) else 0.0
-        self.ledger = Ledger(start, jobs.submitted[-1] if len(jobs) else 0.0)
+        self.ledger = Ledger(*jobs.span)
 
     def each(self, shape: int, kind: str) -> int:
         """How many jobs of the shape a machine of the type runs at a time; 0 where they don't match."""
@@ -87,15 +85,16 @@ class Simulation:
         jobs, heap = self.jobs, self._heap
         submitted, shapes = jobs.submitted, jobs.shape
         life = self.route.lifetime.total_seconds() - _LAST_START_S
-        too_long, refused = 0, dict[int, int]()
+        too_long = f"ran longer than an annex of route {self.route.name} lives"
+        unserved = self.ledger.unserved
         at, count = 0, len(jobs)
         while at < count or heap:
             if at < count and (not heap or submitted[at] <= heap[0][0]):
                 shape = shapes[at]
                 if not any(self._each[shape].values()):
-                    refused[shape] = refused.get(shape, 0) + 1
+                    unserved[f"of {self._described(shape)} could run on no type of route {self.route.name}"] += 1
                 elif jobs.seconds[at] > life:
-                    too_long += 1
+                    unserved[too_long] += 1
                 else:
                     self._arrive(at, shape, submitted[at])
                 at += 1
@@ -105,24 +104,14 @@ class Simulation:
                 self._end(number, what, argument, now)
             else:
                 what(argument, now)
-        left = sum(yard.waiting for yard in self.yards.values())
-        unserved = sum(refused.values()) + too_long + self._given_up + left
-        return self.ledger.outcome(self.policy.name, unserved, [*self._why(refused, too_long, left)], self._plans)
-
-    def _why(self, refused: Iterable[int], too_long: int, left: int) -> Iterator[str]:
-        """What kept jobs from being run."""
-        if too_long:
-            yield f"{counted(too_long, 'job')} ran longer than an annex of route {self.route.name} lives"
-        if self._given_up:
-            yield f"{counted(self._given_up, 'job')} lost their machine {_EVICTIONS} times, and were given up"
-        if left:
-            yield f"{counted(left, 'job')} still waited when nothing more was to come: the route's caps keep them"
-        for shape in sorted(refused):
-            yield f"{self._described(shape)}: no type of route {self.route.name} can run it"
+        if left := sum(yard.waiting for yard in self.yards.values()):
+            unserved["still waited when nothing more was to come: the route's caps keep them"] += left
+        return self.ledger.outcome(self.policy.name)
 
     def _described(self, shape: int) -> str:
         of = self.jobs.shapes[shape]
-        return f"{of.owner}'s {of.executable or 'jobs'} ({of.cpus} CPUs, {of.memory_mib} MB, {of.gpus} GPUs)"
+        program = f"{of.executable}: " if of.executable else ""
+        return f"{of.owner} ({program}{of.cpus} CPUs, {of.memory_mib} MB, {of.gpus} GPUs)"
 
     # --- jobs ---
 
@@ -237,11 +226,11 @@ class Simulation:
 
     def _begin(self, yard: Yard, kind: str, token: str, now: float) -> None:
         self._bought += 1
-        ready = now + self.cloud.boots_in()
+        ready = now + self.cloud.boots_in(yard.luck)
         machine = Machine(f"i-{self._bought:06d}", self.types[kind], yard, token, now, ready)
         yard.machines[machine.id] = machine
         self._later(ready, self._joined, machine)
-        lost = self.cloud.interrupted_in() if self.route.market is not Market.ON_DEMAND else None
+        lost = self.cloud.interrupted_in(yard.luck) if self.route.market is not Market.ON_DEMAND else None
         if lost is not None:
             self._later(now + lost, self._interrupted, machine)
 
@@ -274,7 +263,7 @@ class Simulation:
             if self._evicted[job] < _EVICTIONS:
                 yard.idle.setdefault(shape, deque()).appendleft(job)
             else:
-                self._given_up += 1
+                self.ledger.unserved[f"lost their machine {_EVICTIONS} times, and were given up"] += 1
         machine.jobs.clear()
         price = self._price[machine.kind.name]
         self.ledger.machine(machine.launched, machine.ready, now, machine.kind.vcpus, price)
@@ -301,7 +290,7 @@ class Simulation:
         if yard.plan_at != at:
             return  # it was asked sooner
         yard.plan_at, yard.planned = None, now
-        self._plans += 1
+        self.ledger.plans += 1
         decision = self.policy.decide(self, yard, now)
         for machine in list(decision.gives_up):
             self.end(machine, now)

@@ -39,6 +39,14 @@ class Workload:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many recorded jobs are not among them, by the reason: a relative clause."""
 
+    period: tuple[float, float] | None = None
+    """Epoch seconds, where it is a part of something that was submitted over a longer time."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """From the first submission to the last one, epoch seconds."""
+        return self.period or ((self.submitted[0], self.submitted[-1]) if len(self) else (0.0, 0.0))
+
     def __len__(self) -> int:
         return len(self.submitted)
 
@@ -75,6 +83,31 @@ def workload(jobs: Iterable[Arrival], left_out: Mapping[str, int] | None = None)
         array("L", [shape[n] for n in order]),
         left_out={**(left_out or {}), **senseless},
     )
+
+
+def by_owner(jobs: Workload, parts: int) -> list[Workload]:
+    """The same jobs as so many workloads at most, alike in size, each owner's in one of them; none is empty."""
+    sizes: Counter[str] = Counter()
+    for shape, number in Counter(jobs.shape).items():
+        sizes[jobs.shapes[shape].owner] += number
+    held, into = [0] * parts, dict[str, int]()
+    for owner, number in sizes.most_common():
+        into[owner] = held.index(min(held))
+        held[into[owner]] += number
+    shapes: list[list[Shape]] = [[] for _ in held]
+    new: list[tuple[int, int]] = []
+    for each in jobs.shapes:
+        part = into.get(each.owner, 0)
+        new.append((part, len(shapes[part])))
+        shapes[part].append(each)
+    columns = [(array("d"), array("d"), array("L")) for _ in held]
+    for at, ran, shape in zip(jobs.submitted, jobs.seconds, jobs.shape, strict=True):
+        part, number = new[shape]
+        submitted, seconds, numbers = columns[part]
+        submitted.append(at)
+        seconds.append(ran)
+        numbers.append(number)
+    return [Workload(tuple(its), *each, period=jobs.span) for its, each in zip(shapes, columns, strict=True) if each[0]]
 
 
 def _senseless(submitted: float, ran: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from random import Random
 
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.hardware import InstanceType
@@ -54,6 +55,8 @@ class Yard:
     """An owner's annex, whether it lives just now or not."""
 
     key: AnnexKey
+    luck: Random
+    """Of its machines."""
     idle: dict[int, deque[int]] = field(default_factory=dict)
     """Waiting jobs by shape, the oldest first; no empty ones."""
     running: dict[int, int] = field(default_factory=dict)

@@ -16,8 +16,9 @@ from annex_core.replay.oracle import oracle
 from annex_core.replay.outcome import Outcome
 from annex_core.replay.planning import Planner
 from annex_core.replay.policies import Feedback, Fixed, IdleShare
+from annex_core.replay.side_by_side import replayed
 from annex_core.replay.simulation import Simulation
-from annex_core.replay.workload import Arrival, Shape, Workload, workload
+from annex_core.replay.workload import Arrival, Shape, Workload, by_owner, workload
 from tests.unit.world import ROUTE, TYPES
 
 CALM = CloudModel(boot_spread=0, shortage=0, interruptions=0)
@@ -37,7 +38,7 @@ def simulation(
     route: Route = ROUTE,
     types: dict[str, InstanceType] = TYPES,
 ) -> Simulation:
-    return Simulation(jobs, route, types, replace(cloud), policy)
+    return Simulation(jobs, route, types, cloud, policy)
 
 
 def played(arrivals: list[Arrival], policy: Policy | None = None, **given: object) -> Outcome:
@@ -83,6 +84,44 @@ def test_the_same_seed_is_the_same_luck() -> None:
     jobs = at_once(30, seconds=3000)
     assert played(jobs, cloud=rough) == played(jobs, cloud=rough)
     assert played(jobs, cloud=rough) != played(jobs, cloud=replace(rough, seed=6))
+
+
+OWNERS = [replace(ONE, owner=owner) for owner in ("alice", "bob", "carol")]
+
+
+def of_several_owners() -> Workload:
+    arrivals = [(shape, 1e9 + 900.0 * n, 3000.0 + 40 * n) for n in range(20) for shape in OWNERS[: 1 + n % 3]]
+    return workload([*arrivals, *at_once(2, shape=replace(BIG, owner="carol"))])
+
+
+def test_each_owners_jobs_are_in_one_part_and_none_is_lost() -> None:
+    jobs = of_several_owners()
+    for parts in (1, 2, 3, 7):
+        divided = by_owner(jobs, parts)
+        assert len(divided) == min(parts, 3)
+        assert {part.span for part in divided} == {jobs.span}
+        owners = [{part.shapes[shape].owner for shape in part.shape} for part in divided]
+        assert sorted(owner for each in owners for owner in each) == ["alice", "bob", "carol"]
+        its = [
+            sorted((part.shapes[k].owner, part.shapes[k].cpus, at, ran)
+                   for k, at, ran in zip(part.shape, part.submitted, part.seconds, strict=True))
+            for part in (jobs, *divided)
+        ]  # fmt: skip
+        assert sorted(each for part in its[1:] for each in part) == its[0]
+
+
+def test_owners_played_side_by_side_come_to_what_they_come_to_together() -> None:
+    rough, jobs = CloudModel(shortage=0.2, interruptions=0.5, seed=5), of_several_owners()
+    whole, divided = (
+        replayed(jobs, ROUTE, TYPES, rough, Planner("route"), processes=processes) for processes in (1, 2)
+    )
+    assert whole.unserved == 2
+    assert whole.lost > 0
+    for name, value in vars(whole).items():
+        if name != "curves":
+            assert getattr(divided, name) == (pytest.approx(value) if isinstance(value, float) else value), name
+    for curve in ("wanted", "busy", "paid"):
+        assert getattr(divided.curves, curve) == pytest.approx(getattr(whole.curves, curve))
 
 
 def test_what_is_interrupted_runs_again_and_is_counted_as_lost() -> None:

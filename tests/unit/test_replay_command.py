@@ -86,4 +86,4 @@ def test_a_file_that_is_not_there_is_a_failure(file: str, capsys: pytest.Capture
 def test_where_no_job_could_run_the_exit_status_says_so(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path(file).write_text("1 10 3 600 500 -1 100 500 -1 2048 1 7 1 3 1 -1 -1 -1\n")
     assert main(["replay", file]) == 1
-    assert "no type of route spot can run it" in capsys.readouterr().out
+    assert "500 CPUs" in capsys.readouterr().out
