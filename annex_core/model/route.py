@@ -194,7 +194,7 @@ def overridden(route: Route, overrides: Mapping[str, Any]) -> Route:
         changed["max_prices"] = tuple((name, Decimal(usd)) for name, usd in overrides["max_price_usd"].items())
     if (config := overrides.get("fleet_config")) is not None:
         changed["volume_gib"] = route.volume_gib + volumes_gib(config)
-    return replace(route, **changed)
+    return replace(route, **changed) if changed else route
 
 
 def volumes_gib(fleet_config: Mapping[str, Any]) -> int:

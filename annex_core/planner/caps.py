@@ -156,8 +156,8 @@ def allowance(
     if limits.in_dollars and price is None:
         bound(0, f"the price of {dearest.name} is not known, and there is a limit in dollars")
         return allowed
-    running = hourly(held)
     if limits.hourly is not None and price:
+        running = hourly(held)
         if running is None:
             bound(0, "the price of what already runs is not known, and there is an hourly limit")
         else:

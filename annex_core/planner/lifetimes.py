@@ -50,8 +50,7 @@ class Lifetimes:
         """Seconds that machines are paid for that are full with so many such jobs each."""
         known = self._full.get(of)
         if known is None:
-            table = self.table([of])
-            known = self._full[of] = np.array([table.until_last(np.array([n])) for n in _MANY])
+            known = self._full[of] = self.table([of]).until_last_of_many()
         if of is None:
             return known[:1]
         return np.interp(np.log2(np.maximum(jobs, 1.0)), np.log2(_MANY), known)
@@ -85,6 +84,13 @@ class Table:
         running = 1 - np.exp(kinds @ self._ended)
         waited = float(kinds @ self._before) / float(kinds.sum())
         return self._overhead + waited + float(self._width[0] + running @ self._width[1:])
+
+
+    def until_last_of_many(self) -> Numbers:
+        """The same of machines that have so many jobs of the first group alone as _MANY says."""
+        running = 1 - np.exp(np.outer(_MANY, self._ended[0]))
+        found: Numbers = self._overhead + self._before[0] + self._width[0] + running @ self._width[1:]
+        return found
 
 
 def _mean(of: Runtime) -> float:

@@ -126,15 +126,15 @@ def snapshot(world: Simulation, yard: Yard, at: datetime) -> Snapshot:
     return Snapshot(
         at=at,
         demand=tuple(_demand(world, yard)),
-        slots=[_slot(machine) for machine in yard.free],
+        slots=[machine.slot or _slot(machine) for machine in machines if machine.up],
         slots_since=at - timedelta(days=1),
-        regions={place: RegionView(instances=[_instance(machine) for machine in machines])},
+        regions={place: RegionView(instances=[machine.instance or _instance(machine) for machine in machines])},
         routes={world.route.name: world.route},
         counts={yard.key: _counts(world, yard)},
         types={place: world.types},
         annexes={yard.key: yard.annex} if yard.annex else {},
         launches=tuple(_launches(yard)),
-        known=[*(_known(machine) for machine in machines), *yard.gone],
+        known=[*(machine.known or _known(machine) for machine in machines), *yard.gone],
         signs={place: Signs(heartbeat=at)},
         domain=DOMAIN,
         access_point=ACCESS_POINT,
@@ -168,37 +168,35 @@ def _launches(yard: Yard) -> Iterator[Launch]:
 
 
 def _known(machine: Machine) -> KnownInstance:
-    if machine.known is None:
-        launch = machine.yard.launches.get(machine.token)
-        machine.known = KnownInstance(
-            id=machine.id,
-            annex=machine.yard.annex.id if machine.yard.annex else "",
-            token=machine.token,
-            type=machine.kind.name,
-            launched=datetime.fromtimestamp(machine.launched, UTC),
-            hourly_ceiling=launch.hourly_ceiling if launch else None,
-            joined=datetime.fromtimestamp(machine.ready, UTC) if machine.up else None,
-        )
+    launch = machine.yard.launches.get(machine.token)
+    machine.known = KnownInstance(
+        id=machine.id,
+        annex=machine.yard.annex.id if machine.yard.annex else "",
+        token=machine.token,
+        type=machine.kind.name,
+        launched=datetime.fromtimestamp(machine.launched, UTC),
+        hourly_ceiling=launch.hourly_ceiling if launch else None,
+        joined=datetime.fromtimestamp(machine.ready, UTC) if machine.up else None,
+    )
     return machine.known
 
 
 def _instance(machine: Machine) -> Instance:
-    if machine.instance is None:
-        machine.instance = Instance(
-            id=machine.id,
-            type=machine.kind.name,
-            zone="",
-            state=InstanceState.RUNNING,
-            launched=datetime.fromtimestamp(machine.launched, UTC),
-            tags=machine.yard.tags,
-            fleet=f"sfr-{machine.token}",
-        )
+    machine.instance = Instance(
+        id=machine.id,
+        type=machine.kind.name,
+        zone="",
+        state=InstanceState.RUNNING,
+        launched=datetime.fromtimestamp(machine.launched, UTC),
+        tags=machine.yard.tags,
+        fleet=f"sfr-{machine.token}",
+    )
     return machine.instance
 
 
 def _slot(machine: Machine) -> Slot:
     key = machine.yard.key
-    return Slot(
+    machine.slot = Slot(
         name=f"slot1@{machine.id}",
         identity=key.identity(DOMAIN),
         claimed_name=key.name,
@@ -210,3 +208,4 @@ def _slot(machine: Machine) -> Slot:
         free_disk_kib=machine.disk,
         free_gpus=machine.gpus,
     )
+    return machine.slot

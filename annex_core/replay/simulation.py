@@ -146,6 +146,7 @@ class Simulation:
         machine.memory -= memory
         machine.disk -= disk
         machine.gpus -= gpus
+        machine.slot = None
         machine.idle_since = None
         machine.jobs[job] = self.began[job] = now
         if machine.cpus <= 0:
@@ -185,6 +186,7 @@ class Simulation:
         machine.memory += memory
         machine.disk += disk
         machine.gpus += gpus
+        machine.slot = None
         machine.yard.free[machine] = None
         machine.yard.blocked.clear()
 

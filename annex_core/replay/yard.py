@@ -7,7 +7,7 @@ from random import Random
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
-from annex_core.model.supply import Instance
+from annex_core.model.supply import Instance, Slot
 
 
 class Machine:
@@ -26,6 +26,7 @@ class Machine:
         "launched",
         "memory",
         "ready",
+        "slot",
         "token",
         "up",
         "yard",
@@ -47,7 +48,8 @@ class Machine:
         self.idle_since: float | None = None
         self.known: KnownInstance | None = None
         self.instance: Instance | None = None
-        """What the planner is shown of it."""
+        self.slot: Slot | None = None
+        """What the planner was last shown of it, while that holds."""
 
 
 @dataclass(eq=False)
