@@ -81,7 +81,7 @@ def _never_joined(snapshot: Snapshot, place: Place) -> list[KnownInstance]:
     found = []
     for annex in snapshot.annexes.values():
         if not annex.pilot and place in places_of(annex, snapshot):
-            mine = [known for known in snapshot.known if known.annex == annex.id and known.joined is None]
+            mine = [known for known in snapshot.known_of(annex) if known.joined is None]
             home = homes(annex, mine, snapshot)
             found += [known for known in mine if home[known.id] == place]
     return found

@@ -25,8 +25,8 @@ def decided(annex: Annex, snapshot: Snapshot) -> dict[str, dict[str, str]]:
     What each order and each launch for jobs decides for its own machines is told of the newest.
     """
     found: dict[str, Fields] = {"command": dict(annex.overrides), "job": _limits(annex.limits)}
-    launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
-    orders = [order for order in snapshot.orders if order.annex == annex.id]
+    launches = snapshot.launches_of(annex)
+    orders = snapshot.orders_of(annex)
     by_hand = {order.id for order in orders}
     said = [(order.placed, "command", order.overrides) for order in orders if not refusal(order, launches)]
     said += [(launch.intended, "job", launch.by_jobs) for launch in launches if launch.order not in by_hand]

@@ -1,6 +1,6 @@
 """The answer to a status request, from the last cycle; schemas/status.json says what stands in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from decimal import Decimal
@@ -110,8 +110,8 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         [instance for each in views for instance in each.instances], [fleet for each in views for fleet in each.fleets]
     )
     held = holding(key, annex, snapshot, volume_gib=1)
-    known = [each for each in snapshot.known if each.annex == annex.id]
-    launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    known = snapshot.known_of(annex)
+    launches = snapshot.launches_of(annex)
     up = _up(annex, held, view)
     return found | {
         "id": annex.id,
@@ -122,7 +122,7 @@ def _annex(key: AnnexKey, standing: Standing) -> dict[str, Any]:
         "ends_at_latest": stamp(annex.ends_at_latest),
         "frozen": _frozen(key, annex.project, snapshot),
         "ending": annex.ending,
-        "orders": [_order(order, annex, snapshot) for order in snapshot.orders if order.annex == annex.id],
+        "orders": [_order(order, annex, snapshot) for order in snapshot.orders_of(annex)],
         "decided": decided(annex, snapshot),
         "fleets": _fleets(launches, view, held),
         "instances": {
@@ -157,7 +157,7 @@ def _frozen(key: AnnexKey, project: str, snapshot: Snapshot) -> str | None:
 
 def _order(order: Order, annex: Annex, snapshot: Snapshot) -> dict[str, Any]:
     launches = [launch for launch in snapshot.launches if launch.order == order.id]
-    known = [each for each in snapshot.known if each.annex == annex.id]
+    known = snapshot.known_of(annex)
     return {
         "id": order.id,
         "placed": stamp(order.placed),
@@ -207,7 +207,7 @@ def _without_demand(key: AnnexKey, snapshot: Snapshot) -> str:
     return said
 
 
-def _fleets(launches: list[Launch], view: RegionView, held: Holding) -> list[dict[str, Any]]:
+def _fleets(launches: Sequence[Launch], view: RegionView, held: Holding) -> list[dict[str, Any]]:
     listed = {fleet.id: fleet for fleet in view.fleets}
     coming = {launch.token: count for launch, count in held.outstanding}
     return [
@@ -223,7 +223,7 @@ def _fleets(launches: list[Launch], view: RegionView, held: Holding) -> list[dic
     ]
 
 
-def _instances(known: list[KnownInstance], view: RegionView) -> list[dict[str, Any]]:
+def _instances(known: Sequence[KnownInstance], view: RegionView) -> list[dict[str, Any]]:
     listed: Mapping[str, Instance] = {instance.id: instance for instance in view.instances}
     return [
         {
@@ -240,7 +240,7 @@ def _instances(known: list[KnownInstance], view: RegionView) -> list[dict[str, A
     ]
 
 
-def _interruptions(annex: Annex, known: list[KnownInstance], snapshot: Snapshot) -> dict[str, int]:
+def _interruptions(annex: Annex, known: Sequence[KnownInstance], snapshot: Snapshot) -> dict[str, int]:
     lost = snapshot.lost.get(annex.id, Lost())
     return {
         "machines": sum(each.interrupted is not None for each in known),

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 
+from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.death import Death
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.eviction import Lost
 from annex_core.model.hardware import InstanceType, Learned
+from annex_core.model.indexed import Indexed
 from annex_core.model.limits import UNLIMITED, PoolLimits, Spent
 from annex_core.model.names import AnnexKey
 from annex_core.model.order import Frozen, Order
@@ -22,6 +25,12 @@ from annex_core.model.setback import Setback
 from annex_core.model.signs import Signs
 from annex_core.model.supply import Fleet, Instance, Slot
 
+_annex, _id, _identity = attrgetter("annex"), attrgetter("id"), attrgetter("identity")
+
+
+def _key_of(thing: Instance | Fleet) -> AnnexKey | None:
+    return tags.key_of(thing.tags)
+
 
 @dataclass(frozen=True)
 class RegionView:
@@ -31,6 +40,26 @@ class RegionView:
     fleets: Sequence[Fleet] = ()
     ahead: timedelta = timedelta(0)
     """How far AWS's clock is ahead of ours, by the answer's date; whole seconds."""
+
+    def __post_init__(self) -> None:
+        for name in ("instances", "fleets"):
+            object.__setattr__(self, name, Indexed(getattr(self, name)))
+
+    def instances_of(self, key: AnnexKey) -> Sequence[Instance]:
+        """Those that carry the annex's name, whichever access point's they are."""
+        return Indexed(self.instances).where(_key_of, key)
+
+    def fleets_of(self, key: AnnexKey) -> Sequence[Fleet]:
+        """Likewise."""
+        return Indexed(self.fleets).where(_key_of, key)
+
+    def shows(self, instance: str) -> bool:
+        """Is the instance of this id among them?"""
+        return bool(Indexed(self.instances).where(_id, instance))
+
+    def fleet(self, id_: str | None) -> Fleet | None:
+        """The fleet request of this id, if it is among them."""
+        return next(iter(Indexed(self.fleets).where(_id, id_)), None)
 
 
 @dataclass(frozen=True)
@@ -114,6 +143,26 @@ class Snapshot:
     access_point: str = ""
     pool: str = ""
     """The value of the htcondor:Pool tag."""
+
+    def __post_init__(self) -> None:
+        for name in ("known", "launches", "orders", *(["slots"] if self.slots is not None else [])):
+            object.__setattr__(self, name, Indexed(getattr(self, name)))
+
+    def known_of(self, annex: Annex) -> Sequence[KnownInstance]:
+        """An annex's of *known*."""
+        return Indexed(self.known).where(_annex, annex.id)
+
+    def launches_of(self, annex: Annex) -> Sequence[Launch]:
+        """An annex's of *launches*."""
+        return Indexed(self.launches).where(_annex, annex.id)
+
+    def orders_of(self, annex: Annex) -> Sequence[Order]:
+        """An annex's of *orders*."""
+        return Indexed(self.orders).where(_annex, annex.id)
+
+    def slots_of(self, key: AnnexKey) -> Sequence[Slot]:
+        """An annex's of *slots*, by the identity that the collector stamped; none also where they are not known."""
+        return Indexed(self.slots or ()).where(_identity, key.identity(self.domain))
 
     def aws_now(self, place: Place) -> datetime:
         """By AWS's clock, which leases are measured by; ours may be wrong by minutes."""

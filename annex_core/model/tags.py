@@ -72,11 +72,6 @@ def moment(tags: Mapping[str, str], key: str) -> datetime | None:
     return found if found.tzinfo else None
 
 
-def of(tags: Mapping[str, str], key: AnnexKey) -> bool:
-    """Whether a tagged thing belongs to that annex."""
-    return tags.get(NAME) == key.name and tags.get(OWNER) == key.owner
-
-
 def key_of(tags: Mapping[str, str]) -> AnnexKey | None:
     """Whose annex a tagged thing belongs to, or None where the tags don't say."""
     owner, name = tags.get(OWNER), tags.get(NAME)

@@ -107,7 +107,7 @@ class BlackHoles:
         return _of_parts(found, lots, snapshot) if found.types or found.pools else Holes()
 
     def of_annex(self, annex: Annex, route: Route, seen: Holes) -> list[Failure]:
-        """Its own failures in a row that are not their type's or their zone's; none where they are too few to matter."""
+        """Its own failures in a row that are no fault of their type or zone; none where they are too few to matter."""
         if self._experience.failed < A_FEW:
             return []
         lots, explained = self._experience.of_annex(annex, route.idle_timeout), seen.explained

@@ -202,8 +202,8 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
 
 def _committed(annex: Annex, snapshot: Snapshot) -> Decimal | None:
     held = holding(annex.key, annex, snapshot, volume_gib=Route.volume_gib)
-    known = [each for each in snapshot.known if each.annex == annex.id]
-    return committed(annex, known, held.outstanding, snapshot.at, launches=snapshot.launches)
+    known = snapshot.known_of(annex)
+    return committed(annex, known, held.outstanding, snapshot.at, launches=snapshot.launches_of(annex))
 
 
 def _within(ends: datetime, route: Route, now: datetime) -> None:

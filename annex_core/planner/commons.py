@@ -65,12 +65,6 @@ class Commons:
         self.limits = snapshot.pool_limits
         self._taken: dict[Subject, Outlay] = {}
         self._held: dict[Subject, Outlay] = {}
-        self._known: dict[str, list[KnownInstance]] = {}
-        self._launches: dict[str, list[Launch]] = {}
-        for known in snapshot.known:
-            self._known.setdefault(known.annex, []).append(known)
-        for launch in snapshot.launches:
-            self._launches.setdefault(launch.annex, []).append(launch)
         self._of: dict[str, Outlay] = {}
         self._fleets = {
             place: sum(fleet.may_launch for fleet in view.fleets) for place, view in snapshot.regions.items()
@@ -113,11 +107,11 @@ class Commons:
 
     def known(self, annex: Annex) -> Sequence[KnownInstance]:
         """Its machines, gone ones included."""
-        return self._known.get(annex.id, [])
+        return self._snapshot.known_of(annex)
 
     def outstanding(self, annex: Annex) -> tuple[tuple[Launch, int], ...]:
         """Its launches of the snapshot that may bring more machines, and how many."""
-        return outstanding(self._launches.get(annex.id, []), self.known(annex))
+        return outstanding(self._snapshot.launches_of(annex), self.known(annex))
 
     def ask(self, annex: Annex, asked: Iterable[LaunchFleet]) -> None:
         """Count what the plan gives to an annex."""
@@ -151,7 +145,7 @@ class Commons:
             known,
             coming,
             snapshot.at,
-            launches=self._launches.get(annex.id, []),
+            launches=self._snapshot.launches_of(annex),
             types=types,
             route=snapshot.routes.get(annex.route),
         )
@@ -176,7 +170,7 @@ class Commons:
             known = [
                 KnownInstance(each.id, annex.id, None, each.type, each.launched, None)
                 for each in machines
-                if tags.of(each.tags, annex.key)
+                if tags.key_of(each.tags) == annex.key
             ]
             coming = [(each, count) for each in launches if each.annex == annex.id
                       and (count := may_come.get(each.fleet or "", 0))]  # fmt: skip

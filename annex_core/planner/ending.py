@@ -31,12 +31,12 @@ def ended_by_hand(annex: Annex, snapshot: Snapshot) -> list[Action]:
 
 def _ended_in(place: Place, annex: Annex, snapshot: Snapshot) -> list[Action]:
     view = snapshot.regions[place]
-    fleets = [fleet.id for fleet in view.fleets if fleet.live and _of(annex, fleet.tags, snapshot)]
+    fleets = [fleet.id for fleet in view.fleets_of(annex.key) if fleet.live and _ours(fleet.tags, snapshot)]
     alive = [
         instance.id
-        for instance in view.instances
+        for instance in view.instances_of(annex.key)
         if instance.state not in {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
-        and _of(annex, instance.tags, snapshot)
+        and _ours(instance.tags, snapshot)
     ]
     if annex.ending is Ending.NOW:
         return _all(place, view, fleets, alive, "it was ended by hand, at once", annex)
@@ -59,8 +59,8 @@ def dropped_freezes(snapshot: Snapshot) -> list[Action]:
     ]
 
 
-def _of(annex: Annex, carried: Mapping[str, str], snapshot: Snapshot) -> bool:
-    return tags.of(carried, annex.key) and carried.get(tags.ACCESS_POINT) == snapshot.access_point
+def _ours(carried: Mapping[str, str], snapshot: Snapshot) -> bool:
+    return carried.get(tags.ACCESS_POINT) == snapshot.access_point
 
 
 def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], why: str, annex: Annex) -> list[Action]:
@@ -74,9 +74,8 @@ def _all(place: Place, view: RegionView, fleets: list[str], alive: list[str], wh
 def _closing(annex: Annex, snapshot: Snapshot) -> list[CloseLaunch]:
     return [
         CloseLaunch(launch, "the annex was ended by hand", annex.ended_by)
-        for launch in snapshot.launches
-        if launch.annex == annex.id
-        and launch.state is LaunchState.REQUESTED
+        for launch in snapshot.launches_of(annex)
+        if launch.state is LaunchState.REQUESTED
         and launch.may_bring
         and snapshot.at - launch.intended >= REQUESTS_LISTED
     ]
@@ -86,7 +85,7 @@ def _is_drained(instance: str, annex: Annex, snapshot: Snapshot) -> bool:
     """No job runs on it, and none can start: it never joined, or it says so, or it had time enough to say so."""
     if snapshot.slots is None:
         return False
-    slots = [slot for slot in snapshot.slots if slot.instance == instance and slot.of(annex.key, snapshot.domain)]
+    slots = [slot for slot in snapshot.slots_of(annex.key) if slot.instance == instance]
     if any(slot.claimed for slot in slots):
         return False
     told = annex.ending_since is not None and snapshot.at - annex.ending_since >= _FOLLOWED

@@ -67,7 +67,7 @@ def _waits(route: Route, first: Route) -> timedelta:
 
 def evictions(annex: Annex, snapshot: Snapshot) -> int:
     """Machines of the annex that AWS took back within an hour."""
-    mine = (known.interrupted for known in snapshot.known if known.annex == annex.id)
+    mine = (known.interrupted for known in snapshot.known_of(annex))
     return sum(at is not None and snapshot.at - at < _EVICTIONS_COUNT for at in mine)
 
 

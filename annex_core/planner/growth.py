@@ -233,7 +233,7 @@ def _hold(
         return snapshot.unready[route.label]
     if snapshot.slots is None:
         return "the annex collector does not answer"
-    mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    mine = snapshot.launches_of(annex)
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return "AWS has not answered the last request yet"
     left = annex.lease_ends - snapshot.aws_now(annex.place)

@@ -127,18 +127,17 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
     Returns:
         Only records that differ from the snapshot's own.
     """
-    before = {known.id: known for known in snapshot.known}
     changed: list[KnownInstance] = []
     for key, annex in snapshot.annexes.items():
         views = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
         if not views:
             continue
         listed = [instance for view in views for instance in _of(view, key, snapshot)]
-        launches = [launch for launch in snapshot.launches if launch.annex == annex.id]
-        mine = {known.id: known for known in before.values() if known.annex == annex.id}
+        launches = snapshot.launches_of(annex)
+        mine = {known.id: known for known in snapshot.known_of(annex)}
         origin = attribute(listed, launches, mine)
-        joined = _joined(snapshot.slots or (), key, snapshot.domain)
-        noticed = _joined((slot for slot in snapshot.slots or () if slot.interrupted_at), key, snapshot.domain)
+        slots = snapshot.slots_of(key)
+        joined, noticed = _instances(slots), _instances(slot for slot in slots if slot.interrupted_at)
         for instance in listed:
             now = _updated(instance, mine.get(instance.id), origin[instance.id], annex, joined, snapshot)
             now = _told_to_leave(now, instance, noticed, snapshot.at)
@@ -202,25 +201,19 @@ def _told_to_leave(known: KnownInstance, instance: Instance, noticed: frozenset[
 
 def _of(view: RegionView, key: AnnexKey, snapshot: Snapshot) -> list[Instance]:
     return [
-        instance
-        for instance in view.instances
-        if tags.of(instance.tags, key) and instance.tags.get(tags.ACCESS_POINT) == snapshot.access_point
+        instance for instance in view.instances_of(key) if instance.tags.get(tags.ACCESS_POINT) == snapshot.access_point
     ]
 
 
 def anything_left(key: AnnexKey, view: RegionView, access_point: str) -> bool:
     """Does the place show a machine, or a fleet that may bring one, that carries the tags of this annex?"""
-    carried = [instance.tags for instance in view.instances] + [fleet.tags for fleet in view.fleets if fleet.live]
-    return any(tags.of(each, key) and each.get(tags.ACCESS_POINT) == access_point for each in carried)
+    carried = [instance.tags for instance in view.instances_of(key)]
+    carried += [fleet.tags for fleet in view.fleets_of(key) if fleet.live]
+    return any(each.get(tags.ACCESS_POINT) == access_point for each in carried)
 
 
-def _joined(slots: Iterable[Slot], key: AnnexKey, domain: str) -> frozenset[str]:
-    return frozenset(slot.instance for slot in _slots(slots, key, domain) if slot.instance)
-
-
-def _slots(slots: Iterable[Slot], key: AnnexKey, domain: str) -> list[Slot]:
-    identity = key.identity(domain)
-    return [slot for slot in slots if slot.identity == identity]
+def _instances(slots: Iterable[Slot]) -> frozenset[str]:
+    return frozenset(slot.instance for slot in slots if slot.instance)
 
 
 def overdue(snapshot: Snapshot) -> tuple[Launch, ...]:
@@ -271,14 +264,14 @@ def holding(key: AnnexKey, annex: Annex, snapshot: Snapshot, *, volume_gib: int)
         volume_gib: The volume that the annex's instances get.
     """
     types = types_of(annex, snapshot)
-    mine = [known for known in snapshot.known if known.annex == annex.id]
+    mine = snapshot.known_of(annex)
     alive = tuple(known for known in mine if known.gone is None)
-    launches = [each for each in snapshot.launches if each.annex == annex.id]
+    launches = snapshot.launches_of(annex)
     coming = outstanding(launches, mine)
     over = {each.token for each in launches if _at_its_bound(each, annex, snapshot.at)}
     here = {known.id for known in alive if not known.leaving and known.token not in over}
-    all_ = _slots(snapshot.slots or (), key, snapshot.domain)
-    joined = frozenset(slot.instance for slot in all_ if slot.instance)
+    all_ = snapshot.slots_of(key)
+    joined = _instances(all_)
     slots = [slot for slot in all_ if slot.instance in here]
     leaving = {known.id for known in alive if known.leaving}
     elsewhere = sum(slot.claimed for slot in all_ if slot.instance in leaving)

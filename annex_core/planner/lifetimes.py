@@ -85,7 +85,6 @@ class Table:
         waited = float(kinds @ self._before) / float(kinds.sum())
         return self._overhead + waited + float(self._width[0] + running @ self._width[1:])
 
-
     def until_last_of_many(self) -> Numbers:
         """The same of machines that have so many jobs of the first group alone as _MANY says."""
         running = 1 - np.exp(np.outer(_MANY, self._ended[0]))

@@ -147,8 +147,8 @@ def _there(found: Prospect) -> list[Berth]:
     """Machines that live."""
     world, annex = found.world, found.annex
     slots: dict[str, list[Slot]] = {}
-    for slot in world.slots or ():
-        if slot.instance and slot.of(annex.key, world.domain):
+    for slot in world.slots_of(annex.key):
+        if slot.instance:
             slots.setdefault(slot.instance, []).append(slot)
     return [
         Berth(
@@ -157,8 +157,8 @@ def _there(found: Prospect) -> list[Berth]:
             age=(world.at - known.launched).total_seconds(),
             slots=tuple(slots.get(known.id, ())) if known.joined else None,
         )
-        for known in world.known
-        if known.annex == annex.id and known.gone is None
+        for known in world.known_of(annex)
+        if known.gone is None
     ]
 
 
@@ -166,11 +166,10 @@ def _to_come(found: Prospect) -> list[Berth]:
     """Machines that were asked for, or would be; of a fleet's types the cheapest."""
     world, annex = found.world, found.annex
     later = {each.token: each.after.total_seconds() for each in found.fleets}
-    launches = [launch for launch in world.launches if launch.annex == annex.id and launch.types]
-    known = [known for known in world.known if known.annex == annex.id]
+    launches = [launch for launch in world.launches_of(annex) if launch.types]
     return [
         Berth(launch.types[0], since=later.get(launch.token, 0.0) + FILL_S)
-        for launch, count in outstanding(launches, known)
+        for launch, count in outstanding(launches, world.known_of(annex))
         for _ in range(count)
     ]
 

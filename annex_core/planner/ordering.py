@@ -39,12 +39,12 @@ def shortfalls(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[Shortfal
     Args:
         route: The annex's own, its overrides in force.
     """
-    launches = [each for each in snapshot.launches if each.annex == annex.id]
-    known = [each for each in snapshot.known if each.annex == annex.id]
+    launches = snapshot.launches_of(annex)
+    known = snapshot.known_of(annex)
     types = snapshot.types.get(annex.place, {})
     found = []
-    for order in snapshot.orders:
-        if order.annex != annex.id or refusal(order, launches):
+    for order in snapshot.orders_of(annex):
+        if refusal(order, launches):
             continue
         got = filled(order, launches, known, annex)
         its = decided(annex, overridden(route, order.overrides), snapshot)

@@ -43,7 +43,7 @@ def once(views: Mapping[Place, RegionView], annexes: Iterable[Annex]) -> dict[Pl
 
 def places_of(annex: Annex, snapshot: Snapshot) -> tuple[Place, ...]:
     """The annex's own first, then those that it asked for machines in by another route."""
-    asked = (launch.place for launch in snapshot.launches if launch.annex == annex.id)
+    asked = (launch.place for launch in snapshot.launches_of(annex))
     return tuple(dict.fromkeys([annex.place, *asked]))
 
 
@@ -57,11 +57,12 @@ def homes(annex: Annex, known: Iterable[KnownInstance], snapshot: Snapshot) -> d
     some = list(known)
     if not some:
         return {}
-    places = {launch.token: launch.place for launch in snapshot.launches if launch.annex == annex.id}
+    places = {launch.token: launch.place for launch in snapshot.launches_of(annex)}
     shown = {
         each.id: place
         for place in places_of(annex, snapshot)
-        for each in snapshot.regions.get(place, RegionView()).instances
+        for each in some
+        if snapshot.regions.get(place, RegionView()).shows(each.id)
     }
     return {each.id: shown.get(each.id) or places.get(each.token or "") or annex.place for each in some}
 

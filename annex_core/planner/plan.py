@@ -116,7 +116,7 @@ def _decide(
     actions: list[Action] = []
     outlook = None
     idle: frozenset[str] = frozenset()
-    orders = annex is not None and any(order.annex == annex.id for order in snapshot.orders)
+    orders = annex is not None and bool(snapshot.orders_of(annex))
     if annex is None and (shared := shared_with(key, snapshot)):
         sentence = f"Annex {key.name} is for anybody's jobs: {machines(shared)}. Jobs wait: it grows by command alone."
         return [], _unplanned(sentence, groups, "it is for anybody's jobs, and grows by command alone")
@@ -209,7 +209,7 @@ def _due(place: Place, snapshot: Snapshot) -> tuple[Due, Due]:
 
 
 def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
-    mine = [launch for launch in snapshot.launches if launch.annex == annex.id]
+    mine = snapshot.launches_of(annex)
     if any(launch.state is LaunchState.INTENDED for launch in mine):
         return []  # what comes of it would be a stranger's
     if unseen(annex, snapshot):
@@ -228,18 +228,18 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
     """
     actions: list[Action] = []
     outstanding = {launch.token for launch, _ in held.outstanding}
-    shown = [snapshot.regions[place] for place in places_of(annex, snapshot) if place in snapshot.regions]
-    cancelled = {fleet.id for view in shown for fleet in view.fleets if not fleet.may_launch}
     frozen = frozen_by(annex, snapshot.freezes)
     warm = route is not None and warm_until(route, snapshot.at) is not None
     spent: dict[Place, list[str]] = {}
-    for launch in snapshot.launches:
+    for launch in snapshot.launches_of(annex):
         view = snapshot.regions.get(launch.place)
-        if launch.annex != annex.id or launch.state is not LaunchState.REQUESTED or view is None:
+        if launch.state is not LaunchState.REQUESTED or view is None:
             continue
+        fleet = view.fleet(launch.fleet)
+        cancelled = fleet is not None and not fleet.may_launch
         age = snapshot.at - launch.intended
         within = patience(launch, annex, route, snapshot) if route else Route.fulfil_within
-        if launch.closed is None and launch.fleet in cancelled and age >= REQUESTS_LISTED:
+        if launch.closed is None and cancelled and age >= REQUESTS_LISTED:
             actions.append(CloseLaunch(launch, "AWS lists it as cancelled"))
         elif launch.closed is None and age >= within:
             # A filled one too: until AWS's tag comes, its machine may be another fleet's, and its own request open.
@@ -266,10 +266,10 @@ def _is_spent(launch: Launch, annex: Annex, held: Holding, view: RegionView, now
         return False
     if any(known.token == launch.token for known in held.instances):
         return False
-    mine = [instance for instance in view.instances if tags.of(instance.tags, annex.key)]
-    if any(instance.fleet in {launch.fleet, None} for instance in mine):
+    if any(instance.fleet in {launch.fleet, None} for instance in view.instances_of(annex.key)):
         return False
-    return any(fleet.id == launch.fleet and fleet.may_launch for fleet in view.fleets)
+    fleet = view.fleet(launch.fleet)
+    return fleet is not None and fleet.may_launch
 
 
 def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Snapshot) -> list[Action]:
@@ -282,7 +282,7 @@ def _never_joined(annex: Annex, route: Route | None, held: Holding, snapshot: Sn
     late: dict[Place, list[str]] = {}
     for id_, place in homes(annex, overdue, snapshot).items():
         view = snapshot.regions.get(place, RegionView())
-        if any(instance.id == id_ for instance in view.instances):  # just ended, it is held for a while still
+        if view.shows(id_):  # just ended, it is held for a while still
             late.setdefault(place, []).append(id_)
     return [Terminate(place, tuple(ids), why=f"not joined within {within}") for place, ids in late.items()]
 

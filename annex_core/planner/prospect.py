@@ -107,7 +107,7 @@ def _unsettled(decided: Plan, key: AnnexKey) -> bool:
 
 def _next_step(world: Snapshot, annex: Annex, route: Route) -> timedelta:
     """From now until the annex may grow by its next step."""
-    newest = max((each.intended for each in world.launches if each.annex == annex.id), default=None)
+    newest = max((each.intended for each in world.launches_of(annex)), default=None)
     return route.grow_interval if newest is None else max(newest + route.grow_interval - world.at, timedelta(0))
 
 

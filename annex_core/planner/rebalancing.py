@@ -20,13 +20,9 @@ def rebalanced(annex: Annex, route: Route, snapshot: Snapshot) -> list[Retag]:
     buys a fleet anew and loses the work of none. Hence AnnexRebalance, the most machines of an annex that are drained
     for it in an hour; the ones that were told first come first.
     """
-    mine = [known for known in snapshot.known if known.annex == annex.id]
+    mine = snapshot.known_of(annex)
     lately = sum(known.drained is not None and snapshot.at - known.drained < _AN_HOUR for known in mine)
-    told = {
-        slot.instance: slot.rebalance_at
-        for slot in snapshot.slots or ()
-        if slot.rebalance_at and slot.of(annex.key, snapshot.domain)
-    }
+    told = {slot.instance: slot.rebalance_at for slot in snapshot.slots_of(annex.key) if slot.rebalance_at}
     due = sorted(
         (told[known.id], known.id) for known in mine if known.id in told and known.gone is None and not known.leaving
     )

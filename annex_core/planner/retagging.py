@@ -31,12 +31,12 @@ def retags(annex: Annex, snapshot: Snapshot) -> list[Retag]:
 
 def _in(place: Place, annex: Annex, snapshot: Snapshot) -> Retag | None:
     view = snapshot.regions[place]
-    shown = [(fleet.id, fleet.tags) for fleet in view.fleets if fleet.live]
-    shown += [(each.id, each.tags) for each in view.instances if each.state not in _GOING]
+    shown = [(fleet.id, fleet.tags) for fleet in view.fleets_of(annex.key) if fleet.live]
+    shown += [(each.id, each.tags) for each in view.instances_of(annex.key) if each.state not in _GOING]
     by_bound: dict[str | None, Tags] = {}
     found: dict[Tags, list[str]] = {}
     for id_, carried in shown:
-        if not tags.of(carried, annex.key) or carried.get(tags.ACCESS_POINT) != snapshot.access_point:
+        if carried.get(tags.ACCESS_POINT) != snapshot.access_point:
             continue
         bound = carried.get(tags.ENDS_AT_LATEST)
         if bound not in by_bound:

@@ -116,8 +116,8 @@ class _Ground:
             guessed = {
                 it
                 for it in places_of(annex, self._snapshot)
-                for each in self._snapshot.regions[it].instances
-                if tags.of(each.tags, annex.key) and each.fleet is None and not each.client_token
+                for each in self._snapshot.regions[it].instances_of(annex.key)
+                if each.fleet is None and not each.client_token
             }
             for launch, count in sorted(
                 self._commons.outstanding(annex), key=lambda each: each[0].intended, reverse=True
@@ -229,11 +229,10 @@ def _empty(snapshot: Snapshot) -> list[Terminate]:
         if annex.ending:
             continue
         some: list[KnownInstance] = []
-        for each in snapshot.known:
-            if each.annex != annex.id or each.gone or each.drained is None:
+        for each in snapshot.known_of(annex):
+            if each.gone or each.drained is None:
                 continue
-            slots = [slot for slot in snapshot.slots or ()
-                     if slot.instance == each.id and slot.of(annex.key, snapshot.domain)]  # fmt: skip
+            slots = [slot for slot in snapshot.slots_of(annex.key) if slot.instance == each.id]
             told = slots and all(slot.draining for slot in slots)
             late = each.joined is None and not slots and snapshot.at - each.drained >= _FOLLOWED
             if (told and not any(slot.claimed for slot in slots)) or late:

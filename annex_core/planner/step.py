@@ -345,8 +345,7 @@ class Step:
         return shared if shared.reason else alone
 
     def _committed(self) -> Decimal | None:
-        known = [known for known in self._snapshot.known if known.annex == self._annex.id]
-        launches = self._snapshot.launches
+        known, launches = self._snapshot.known_of(self._annex), self._snapshot.launches_of(self._annex)
         return committed(self._annex, known, self.held.outstanding, self._snapshot.at, launches=launches)
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:

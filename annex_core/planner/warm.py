@@ -51,7 +51,7 @@ def to_keep_ready(annex: Annex, route: Route, held: Holding, snapshot: Snapshot)
 
 def _last_types(annex: Annex, route: Route, snapshot: Snapshot) -> tuple[str, ...]:
     """What its jobs wanted last: more of them are likely to come."""
-    for_jobs = [each for each in snapshot.launches if each.annex == annex.id and each.order is None]
+    for_jobs = [each for each in snapshot.launches_of(annex) if each.order is None]
     if not for_jobs:
         return ()
     latest: Launch = max(for_jobs, key=lambda each: each.intended)
