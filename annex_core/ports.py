@@ -303,6 +303,14 @@ class SignReader(Protocol):
     def read(self, now: datetime) -> Signs: ...
 
 
+class PriceList(Protocol):
+    """What AWS asks for a machine on demand in one region, whoever buys it."""
+
+    def on_demand(self, names: Iterable[str]) -> Mapping[str, Decimal]:
+        """USD an hour by type, for Linux; one without a price that can be believed is absent."""
+        ...
+
+
 class Prober(Protocol):
     """What we have inside a region, that can be asked who is at the annex collector's address as seen from there."""
 

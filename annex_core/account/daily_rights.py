@@ -55,7 +55,7 @@ DAILY = (
         " ec2:DescribeLaunchTemplates ec2:DescribeLaunchTemplateVersions"
         " ec2:DescribeSpotFleetRequestHistory ec2:DescribeSpotFleetRequests"
         " ec2:DescribeSpotInstanceRequests ec2:DescribeSpotPriceHistory ec2:DescribeSubnets ec2:DescribeVolumes"
-        f" {_LOOKING_AHEAD}",
+        f" {_LOOKING_AHEAD} pricing:GetProducts",
     ),
     Right(
         # In one statement, for a managed policy has no room for more; no action takes another service's things.

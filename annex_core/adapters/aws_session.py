@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3.session
 from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
 
 from annex_core.adapters.aws_answers import Answered, Listener
 from annex_core.adapters.aws_credentials import Chain, SharedFile, Source
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
     from types_boto3_lambda import LambdaClient
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_pricing import PricingClient
     from types_boto3_s3 import S3Client
     from types_boto3_service_quotas import ServiceQuotasClient
     from types_boto3_ssm import SSMClient
@@ -30,6 +32,12 @@ _TIMEOUTS = Config(connect_timeout=3, read_timeout=20, max_pool_connections=20)
 """A region's clients are shared by all hands of that region."""
 _ASK_TWICE = _TIMEOUTS.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
 _SEND_ONCE = _TIMEOUTS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+_NOBODY_WAITS = _TIMEOUTS.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}))
+
+_PRICES_AT = "us-east-1"
+"""One of the few regions where AWS's price list answers, for all regions of its partition."""
+_IN_DOLLARS = "aws"
+"""The partition whose list is in USD and can be read by all of its accounts."""
 
 
 class AwsRegion:
@@ -95,6 +103,12 @@ class AwsRegion:
     def kms(self) -> KMSClient:
         return self._session.client("kms", endpoint_url=self.endpoint, config=_ASK_TWICE)
 
+    def pricing(self) -> PricingClient | None:
+        """None where no price list can be asked: a region of China, of the government's, or none that AWS has."""
+        if self.endpoint is None and self._partition != _IN_DOLLARS:
+            return None
+        return self._session.client("pricing", region_name=_PRICES_AT, endpoint_url=self.endpoint, config=_NOBODY_WAITS)
+
     def quotas(self) -> ServiceQuotasClient:
         return self._session.client("service-quotas", endpoint_url=self.endpoint, config=_ASK_TWICE)
 
@@ -112,6 +126,13 @@ class AwsRegion:
             },
         )
         return self._session.client("s3", endpoint_url=self.endpoint, config=_ASK_TWICE.merge(addressing))
+
+    @property
+    def _partition(self) -> str | None:
+        try:
+            return self._session.get_partition_for_region(self.region)
+        except UnknownRegionError:
+            return None
 
     @cached_property
     def _session(self) -> boto3.session.Session:

@@ -9,13 +9,14 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_rows import ANNEX, INSTANCE, annex_of, instance_of, moment, text
 from annex_core.model.annex import Annex, KnownInstance
 from annex_core.model.limits import Spent
+from annex_core.model.place import Place
 from annex_core.planner.outlay import by_month, ends_of, month_of
 
 _MICRO = 1_000_000
 """Whole millionths of a dollar, rounded up: SQLite adds them up without an error."""
 
-Price = Callable[[str, str], Decimal | None]
-"""USD an hour at most of a machine in a region, by its type's name; None is unknown."""
+Price = Callable[[Place, str], Decimal | None]
+"""USD an hour at most of a machine in a place, by its type's name; None is unknown."""
 
 
 class Ledger:
@@ -91,4 +92,4 @@ class Ledger:
         }
 
     def _hour(self, machine: KnownInstance, annex: Annex) -> Decimal | None:
-        return self._price(annex.region, machine.type) if machine.hourly_ceiling is None else machine.hourly_ceiling
+        return self._price(annex.place, machine.type) if machine.hourly_ceiling is None else machine.hourly_ceiling

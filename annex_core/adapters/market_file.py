@@ -1,27 +1,28 @@
-"""What the Spot market asked and which zones have what, as last told, in a file: a restart asks AWS nothing anew."""
+"""What machines cost and which zones have what, as last told, in a file: a restart asks AWS nothing anew."""
 
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from annex_core.model.place import Place
-from annex_core.model.prices import SpotPrices
+from annex_core.model.prices import ListPrices, SpotPrices, believable
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class News:
-    """What one place told."""
+    """What one place told; None is nothing yet."""
 
-    prices: SpotPrices
-    offered: Mapping[str, frozenset[str]]
+    prices: SpotPrices | None = None
+    offered: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The zones that have a type, of all types that were asked about; empty where the region lacks it."""
+    listed: ListPrices | None = None
 
 
 class MarketFile:
@@ -51,14 +52,29 @@ class MarketFile:
 
 
 def _written(news: News) -> dict[str, Any]:
-    return {
-        "asked": news.prices.asked.isoformat(),
-        "hours": [[name, zone, str(usd)] for (name, zone), usd in sorted(news.prices.hours.items())],
-        "offered": {name: sorted(zones) for name, zones in news.offered.items()},
-    }
+    written: dict[str, Any] = {}
+    if news.prices:
+        hours = [[name, zone, str(usd)] for (name, zone), usd in sorted(news.prices.hours.items())]
+        written |= {"asked": news.prices.asked.isoformat(), "hours": hours}
+        written["offered"] = {name: sorted(zones) for name, zones in news.offered.items()}
+    if news.listed:
+        written["listed"] = {
+            "asked": news.listed.asked.isoformat(),
+            "names": sorted(news.listed.names),
+            "hours": {name: str(usd) for name, usd in sorted(news.listed.hours.items())},
+        }
+    return written
 
 
 def _news(told: Mapping[str, Any]) -> News:
+    listed = _listed(told["listed"]) if "listed" in told else None
+    if "asked" not in told:
+        return News(listed=listed)
     hours = {(str(name), str(zone)): Decimal(usd) for name, zone, usd in told["hours"]}
     offered = {str(name): frozenset(map(str, zones)) for name, zones in told["offered"].items()}
-    return News(SpotPrices(datetime.fromisoformat(told["asked"]), hours), offered)
+    return News(SpotPrices(datetime.fromisoformat(told["asked"]), hours), offered, listed)
+
+
+def _listed(told: Mapping[str, Any]) -> ListPrices:
+    hours = {str(name): usd for name, text in told["hours"].items() if (usd := believable(text)) is not None}
+    return ListPrices(datetime.fromisoformat(told["asked"]), frozenset(map(str, told["names"])), hours)

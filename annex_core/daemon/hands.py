@@ -14,6 +14,8 @@ class Errand(StrEnum):
     LIST = "list"
     HISTORY = "history"
     QUOTES = "quotes"
+    PRICE_LIST = "price list"
+    """A question for each instance type: Spot prices don't wait for it."""
     SIGNS = "signs"
     PROBE = "probe"
     LAUNCH = "launch"
@@ -28,6 +30,7 @@ _HANDS = {
     Errand.LIST: 1,
     Errand.HISTORY: 1,
     Errand.QUOTES: 1,
+    Errand.PRICE_LIST: 1,
     Errand.SIGNS: 1,
     Errand.PROBE: 1,
     Errand.LAUNCH: 8,

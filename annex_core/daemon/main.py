@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -31,6 +32,7 @@ from annex_core.adapters.market_file import MarketFile
 from annex_core.adapters.order_book import OrderBook
 from annex_core.adapters.pool_limits import pool_limits
 from annex_core.adapters.preflight import Pool, Preflight
+from annex_core.adapters.price_list import price_list
 from annex_core.adapters.prober import prober
 from annex_core.adapters.queue import ScheddQueue
 from annex_core.adapters.routes import RouteBook, configured
@@ -134,7 +136,6 @@ class Daemon:
         self._recipes = Recipes({}, {})
         journal = Journal(chosen.journal)
         orders = OrderBook(journal)
-        ledger = Ledger(journal, self._at_most)
         hearsay = Hearsay()
         self._keyring = KeyRing()
         self._history = History(chosen.journal.with_name("runtimes.json"))
@@ -142,6 +143,13 @@ class Daemon:
         regions = Regions(self._region)
         hands = Hands()
         clock = partial(datetime.now, UTC)
+        self._quotes = Quotes(
+            regions=regions,
+            hands=hands,
+            file=MarketFile(chosen.journal.with_name("market.json")),
+            bundled=self._bundled_prices,
+        )
+        ledger = Ledger(journal, self._at_most)
         self._provisioner = Provisioner(
             observer=Observer(
                 queue=queue,
@@ -154,8 +162,7 @@ class Daemon:
                 hearsay=hearsay,
                 outcomes=self._history.outcomes,
                 keyring=self._keyring,
-                quotes=Quotes(regions=regions, hands=hands, file=MarketFile(chosen.journal.with_name("market.json"))),
-                prices=self._prices,
+                quotes=self._quotes,
                 pool=chosen.pool,
                 access_point=chosen.access_point,
                 domain=chosen.domain,
@@ -290,12 +297,14 @@ class Daemon:
         self._recipes = Recipes(reading.routes, reading.refused, limits)
         log.info("routes in force: %s", ", ".join(reading.routes) or "none")
 
-    def _prices(self, region: str, names: Iterable[str]) -> Mapping[str, Decimal]:
+    def _bundled_prices(self, region: str, names: Iterable[str]) -> Mapping[str, Decimal]:
         kinds = self._catalogue.types(region, names)
         return {name: kind.on_demand for name, kind in kinds.items() if kind.on_demand is not None}
 
-    def _at_most(self, region: str, name: str) -> Decimal | None:
-        return price(self._catalogue.types(region, [name]).get(name), None)
+    def _at_most(self, place: Place, name: str) -> Decimal | None:
+        kind = self._catalogue.types(place.region, [name]).get(name)
+        known = self._quotes.on_demand(place, [name])
+        return price(replace(kind, on_demand=known.get(name)) if kind else None, None)
 
     def _region(self, place: Place) -> Region:
         """
@@ -319,6 +328,7 @@ class Daemon:
             sign_reader(aws),
             prober(aws, self._chosen.collector, self._chosen.trust_domain),
             Preflight(aws, cloud, Pool(self._chosen.pool, self._chosen.access_point)).findings,
+            price_list(aws),
         )
 
 

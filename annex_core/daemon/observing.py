@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -76,7 +75,6 @@ class Observer:
     Args:
         hands: What waits for AWS.
         late: Called when a region has answered for which the last snapshot did not wait.
-        prices: The on-demand price of instance types in a region, USD an hour by name; one that is missing is unknown.
         pool: The value of the htcondor:Pool tag.
         domain: ANNEX_DOMAIN.
         trust_domain: Of this pool's collectors.
@@ -96,7 +94,6 @@ class Observer:
         hearsay: Hearsay,
         keyring: KeyRing,
         quotes: Quotes,
-        prices: Callable[[str, Iterable[str]], Mapping[str, Decimal]],
         pool: str,
         access_point: str,
         domain: str,
@@ -116,7 +113,6 @@ class Observer:
         self._losses = Losses(journal)
         self._keyring = keyring
         self._outcomes = outcomes
-        self._prices = prices
         self._quotes = quotes
         self._pool = pool
         self._access_point = access_point
@@ -304,7 +300,7 @@ class Observer:
         instances, fleets = cloud.instances(self._pool), cloud.fleets(self._pool)
         view = RegionView(instances=instances, fleets=fleets, ahead=cloud.ahead())
         kinds = cloud.instance_types(sorted({*names, *(instance.type for instance in view.instances)}))
-        prices = self._prices(place.region, kinds)
+        prices = self._quotes.on_demand(place, kinds)
         return view, {each: replace(kind, on_demand=prices.get(each)) for each, kind in kinds.items()}
 
     def _read(self, place: Place, now: datetime) -> Future[Signs]:

@@ -11,7 +11,7 @@ from annex_core.errors import AnnexError, Unavailable
 from annex_core.model.annex import Annex
 from annex_core.model.place import Place
 from annex_core.model.route import Route
-from annex_core.ports import BundleStore, Cloud, Prober, SignReader
+from annex_core.ports import BundleStore, Cloud, PriceList, Prober, SignReader
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ class Region:
     prober: Prober
     preflight: Callable[[Route, datetime], Iterable[Finding]] | None = None
     """Would a route's machines start? Asked before its first launch."""
+    price_list: PriceList | None = None
+    """None where none can be asked."""
     stores: dict[str, BundleStore] = field(default_factory=dict)
     making: threading.Lock = field(default_factory=threading.Lock)
     """boto3's sessions make one client at a time, and several annexes may want theirs at once."""

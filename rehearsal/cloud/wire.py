@@ -17,12 +17,16 @@ from moto.s3.models import s3_backends
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
+from rehearsal.cloud import price_list
 from rehearsal.cloud.calls import Call, CallLog, error_code, read_call
 from rehearsal.cloud.control import PREFIX, Control
 from rehearsal.cloud.faults import CallFault
 from rehearsal.cloud.world import World
 
 log = logging.getLogger(__name__)
+
+_JSON = {"pricing", "ssm"}
+"""Services whose errors we make in AWS's JSON."""
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -81,6 +85,8 @@ class Wire:
             return aws_error(call, fault.status, fault.error, "This was ordered by a fault of the rehearsal.")
         if call.service == "s3" and (refusal := self._unsigned(call, request) or self._anothers(call, request)):
             return refusal
+        if call.service == "pricing":
+            return price_list.answer(call.action, request.get_data())
         return self._acted(call, environ)
 
     def _acted(self, call: Call, environ: dict[str, Any]) -> Response:
@@ -132,7 +138,7 @@ def _expiry(request: Request) -> float | None:
 
 def aws_error(call: Call, status: int, code: str, message: str) -> Response:
     """An error in the protocol of the call's service."""
-    if call.service == "ssm":
+    if call.service in _JSON:
         text = json.dumps({"__type": code, "message": message})
         return Response(text, status=status, content_type="application/x-amz-json-1.1")
     error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"

@@ -226,6 +226,21 @@ class FakeProber:
         return self.answers
 
 
+class FakePriceList:
+    """AWS's list; empty unless it is filled."""
+
+    def __init__(self):
+        self.hours = {}
+        self.asked = []
+        self.errors = []
+
+    def on_demand(self, names):
+        self.asked.append(list(names))
+        if self.errors:
+            raise self.errors.pop(0)
+        return {name: self.hours[name] for name in names if name in self.hours}
+
+
 class FakeSigns:
     """A reaper at work, and no freeze, unless it is told otherwise."""
 

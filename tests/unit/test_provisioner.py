@@ -28,6 +28,7 @@ from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import (
     AtOnce,
     FakeCloud,
+    FakePriceList,
     FakeProber,
     FakeQueue,
     FakeSigns,
@@ -53,6 +54,7 @@ class Daemon:
         self.hung = {}
         self.rung = self.woken = 0
         self.preflight = lambda route: []
+        self.price_list = FakePriceList()
         self.numbers = count()
         self.start()
 
@@ -70,6 +72,7 @@ class Daemon:
                 self.signs,
                 self.prober,
                 lambda route, now: self.preflight(route),
+                self.price_list,
             )
         )
         hands = Hands(lambda region, errand: self.hung.get((region, errand)) or AtOnce())
@@ -94,8 +97,14 @@ class Daemon:
                 journal=self.journal,
                 orders=self.orders,
                 hearsay=self.hearsay,
-                quotes=Quotes(regions=regions, hands=hands, file=MarketFile(self.path.with_name("market.json"))),
-                prices=lambda region, names: {name: TYPES[name].on_demand for name in names if TYPES[name].on_demand},
+                quotes=Quotes(
+                    regions=regions,
+                    hands=hands,
+                    file=MarketFile(self.path.with_name("market.json")),
+                    bundled=lambda region, names: {
+                        name: TYPES[name].on_demand for name in names if TYPES[name].on_demand
+                    },
+                ),
                 pool="pool",
                 access_point=ACCESS_POINT,
                 domain=DOMAIN,
