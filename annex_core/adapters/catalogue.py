@@ -2,7 +2,8 @@
 What instance types are and cost, from a snapshot in the package: enough to plan and to check routes by.
 
 tools/make_catalogue.py makes the snapshot. Its prices are a public list's, older than its types; a few are those of
-dedicated tenancy, a tenth too high. What a fleet may bid is bound by them, so an old price costs capacity, not money.
+dedicated tenancy, a tenth too high. What a fleet may bid is bound by them, so an old price costs capacity, not money;
+the daemon has better ones as soon as AWS's price list tells them (daemon/quotes.py).
 """
 
 import gzip

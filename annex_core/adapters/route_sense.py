@@ -127,7 +127,8 @@ def _caps(reading: Reading, values: Mapping[str, Any], types: Mapping[str, Insta
             continue
         unknown = ", ".join(t.name for t in types.values() if t.on_demand is None)
         if unknown:
-            reading.warn(name, f"{name}: no price is known in {values['AnnexRegion']} for {unknown}")
+            where = f"in {values['AnnexRegion']} for {unknown}"
+            reading.warn(name, f"{name}: no price is known {where}, unless AWS's price list tells condor_annexd one")
         prices = [t.on_demand for t in types.values() if t.on_demand is not None]
         least = (min(prices) + Decimal(values["AnnexEgressPrice"])) * hours if prices else None
         if least and values[name] < least:

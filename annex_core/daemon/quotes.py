@@ -23,7 +23,7 @@ _AGAIN = timedelta(minutes=10)
 """After a failure, or for a type that no route named before."""
 
 LIST_REFRESHED = timedelta(days=1)
-"""A list price never gets stale: whatever AWS said last is newer than what came with the package."""
+"""A list price never gets stale: they change by years, and what came with the package is older still."""
 _LIST_AGAIN = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
@@ -139,10 +139,9 @@ class Quotes:
     def _listed(self, place: Place, names: list[str], now: datetime) -> News:
         asked = self._regions[place].price_list
         hours = asked.on_demand(names) if asked else {}
+        log.info("AWS's price list tells on-demand prices in %s of %s", place, ", ".join(sorted(hours)) or "nothing")
         if missing := [name for name in names if name not in hours]:
-            log.info(
-                "AWS's price list has no one price in %s for %s: the bundled one counts", place, ", ".join(missing)
-            )
+            log.info("it tells none that can be believed of %s: the bundled ones count", ", ".join(missing))
         return News(listed=ListPrices(now, frozenset(names), hours))
 
 

@@ -39,7 +39,7 @@ class ListPrices:
 
 
 _HIGHEST = Decimal(1000)
-"""USD an hour; no machine costs that, and AnnexMaxPrice takes no more."""
+"""USD an hour; no machine costs that, and AnnexOnDemandMaxPrice takes no more."""
 _DIGITS = Decimal("1E-10")
 """As many as AWS gives."""
 

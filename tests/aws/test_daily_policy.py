@@ -17,6 +17,7 @@ from annex_core.account.stacks import build
 from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import Ec2Cloud, ec2_cloud
 from annex_core.adapters.preflight import Pool, Preflight
+from annex_core.adapters.price_list import price_list
 from annex_core.adapters.s3 import bundle_store
 from annex_core.adapters.stacks import stacks
 from annex_core.model.names import bundle_key
@@ -232,9 +233,12 @@ def test_an_annex_lives_and_ends_within_the_daily_policy(
     role = f"arn:aws:iam::{ACCOUNT}:role/{fleet_role_name(REGION)}"
     route = Route("blue", REGION, tuple(watching.subnets()), IMAGE_PARAMETER, ("c5.large",), fleet_role=role)
     Preflight(region, cloud, Pool(POOL, POOL)).findings(route, datetime.now(UTC))
+    prices = price_list(region)
+    assert prices
+    prices.on_demand(["c5.large"])
     live_and_end(aws, cloud, watching.subnets())
     assert watching.refused == []
-    assert watching.seen >= {"RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
+    assert watching.seen >= {"GetProducts", "RequestSpotFleet", "CancelSpotInstanceRequests", "CancelSpotFleetRequests"}
 
 
 @pytest.mark.parametrize(

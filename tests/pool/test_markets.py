@@ -56,11 +56,12 @@ FORBIDDEN = {
     "GetEbsDefaultKmsKeyId",
     "GetEbsEncryptionByDefault",
     "GetKeyPolicy",
+    "GetProducts",
     "GetRole",
     "GetServiceQuota",
     "ListGrants",
 }
-"""What the look before a first launch asks beside, and does without."""
+"""What the look before a first launch and the list prices ask beside, and do without."""
 
 
 def test_in_an_account_that_nobody_has_set_up_a_job_runs_with_the_four_rights_there_are(

@@ -10,6 +10,7 @@ from annex_core.adapters.journal import _STEPS, Journal
 from annex_core.adapters.journal_costs import Ledger
 from annex_core.model.annex import LaunchState
 from annex_core.model.limits import Spent
+from annex_core.model.place import Place
 from tests.unit.test_journal import older
 from tests.unit.world import NOW, annex, known, launch
 
@@ -26,7 +27,7 @@ def journal(tmp_path):
 
 @pytest.fixture
 def ledger(journal):
-    return Ledger(journal, lambda region, name: {"c5.large": Decimal(2)}.get(name))
+    return Ledger(journal, lambda place, name: {"c5.large": Decimal(2)}.get(name))
 
 
 def lived(journal, *machines, life=LIFE, until=NOW):
@@ -78,6 +79,13 @@ def test_a_machine_whose_ceiling_is_unknown_counts_at_its_types_price_and_withou
     assert ledger.spent(NOW) == (spent("2026-11", None),)
 
 
+def test_the_price_of_a_type_is_that_of_the_annexs_place(journal):
+    life = annex(endpoint="http://127.0.0.1:4566", credentials="profile physics")
+    lived(journal, known("i-1", launched=NOW - HOUR, gone=NOW, hourly_ceiling=None), life=life)
+    prices = {Place("us-east-2 at http://127.0.0.1:4566 by profile physics"): Decimal(3)}
+    assert Ledger(journal, lambda place, name: prices.get(place)).spent(NOW) == (spent("2026-11", 3),)
+
+
 def test_a_machine_that_was_never_seen_to_go_may_have_run_until_its_bound(journal, ledger):
     ends = NOW + HOUR
     journal.begin(LIFE)
@@ -102,7 +110,7 @@ def test_a_journal_of_before_says_what_its_finished_annexes_cost(tmp_path):
     old.executescript(FINISHED)
     old.close()
     journal = Journal(tmp_path / "journal.db")
-    assert Ledger(journal, lambda region, name: None).spent(NOW) == (spent("2026-11", "0.1"),)
+    assert Ledger(journal, lambda place, name: None).spent(NOW) == (spent("2026-11", "0.1"),)
     journal.close()
 
 

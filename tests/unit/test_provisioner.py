@@ -61,7 +61,7 @@ class Daemon:
     def start(self):
         self.journal = Journal(self.path)
         self.orders = OrderBook(self.journal)
-        self.ledger = Ledger(self.journal, lambda region, name: price(TYPES.get(name), None))
+        self.ledger = Ledger(self.journal, lambda place, name: price(TYPES.get(name), None))
         self.keyring = KeyRing()
         self.hearsay = Hearsay()
         regions = Regions(

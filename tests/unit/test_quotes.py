@@ -1,5 +1,6 @@
 """Spot prices and zones, asked for in the background."""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -171,6 +172,15 @@ def test_what_the_price_list_says_counts_and_where_it_says_nothing_the_bundled_p
     daemon.price_list.hours = {"c5.large": Decimal("0.09")}
     daemon.cycle()
     assert on_demand(daemon) == {"c5.large": Decimal("0.09"), "c5.xlarge": bundled("c5.xlarge")}
+
+
+def test_the_log_says_which_prices_are_whose(daemon, caplog):
+    caplog.set_level(logging.INFO)
+    daemon.price_list.hours = {"c5.large": Decimal("0.09")}
+    daemon.cycle()
+    said = [each.getMessage() for each in caplog.records]
+    assert f"AWS's price list tells on-demand prices in {PLACE} of c5.large" in said
+    assert "it tells none that can be believed of c5.xlarge: the bundled ones count" in said
 
 
 def test_a_list_price_is_the_ceiling_and_what_limits_in_dollars_reckon_with(daemon):
