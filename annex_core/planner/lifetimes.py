@@ -18,6 +18,8 @@ from annex_core.model.runtime import Runtime
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 _POINTS = 96
+_STEPS = np.linspace(0.0, 1.0, _POINTS)
+_NEAREST = np.array([0, *range(_POINTS)])
 _FROM, _TO = 0.02, 25.0
 """In mean run times: between these moments it is asked whether a job has ended."""
 _LEAST = 1e-9
@@ -45,6 +47,7 @@ class Lifetimes:
         self._overhead = overhead
         self._depth = max(depth, 1.0)
         self._full: dict[Runtime | None, Numbers] = {}
+        self._tables: dict[tuple[Runtime | None, ...], Table] = {}
 
     def full(self, of: Runtime | None, jobs: Numbers) -> Numbers:
         """Seconds that machines are paid for that are full with so many such jobs each."""
@@ -57,7 +60,10 @@ class Lifetimes:
 
     def table(self, of: Sequence[Runtime | None]) -> "Table":
         """For machines that jobs of these groups may share."""
-        return Table(of, self._overhead, self._depth)
+        known = self._tables.get(key := tuple(of))
+        if known is None:
+            known = self._tables[key] = Table(of, self._overhead, self._depth)
+        return known
 
 
 class Table:
@@ -68,14 +74,16 @@ class Table:
         alike = {each: at for at, each in enumerate(dict.fromkeys(of))}
         self._kind_of = np.array([alike[each] for each in of], dtype=np.intp)
         means = [_mean(each) for each in alike if each] or [_MEAN]
-        at = tuple(np.geomspace(_FROM * min(means), _TO * max(means), _POINTS).tolist())
+        first, last = _FROM * min(means), _TO * max(means)
+        at = tuple((first * (last / first) ** _STEPS).tolist())
         turns = depth >= _TURNS
         ended = [_ended(_mean(each), _sigma(each), at, turns) if each else _AT_ONCE for each in alike]
         self._ended = np.array(ended).reshape(-1, _POINTS)
         self._before = np.array([_before(each, depth) if each else _MEAN * depth for each in alike])
         """Seconds until no more jobs wait."""
         edges = np.array([0.0, *at])
-        self._width = (np.diff(edges, append=edges[-1]) + np.diff(edges)[[0, *range(_POINTS)]]) / 2
+        gaps = edges[1:] - edges[:-1]
+        self._width = (np.append(gaps, 0.0) + gaps[_NEAREST]) / 2
 
     def until_last(self, jobs: npt.NDArray[np.int64] | Numbers) -> float:
         """Seconds that a machine with so many jobs of each group is paid for."""
