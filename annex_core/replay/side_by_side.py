@@ -1,11 +1,12 @@
 """A replay on all CPUs: each owner's annex has caps and luck of its own, so that owners can be played side by side."""
 
+import ctypes
 import os
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Route
@@ -15,6 +16,7 @@ from annex_core.replay.outcome import Ledger, Outcome
 from annex_core.replay.simulation import Simulation
 from annex_core.replay.workload import Workload, by_owner
 
+_PR_SET_PDEATHSIG = 1
 _WORTH = 20_000
 """Jobs for which a process is begun."""
 
@@ -41,8 +43,13 @@ def replayed(
     if len(parts) < 2:
         return Simulation(jobs, route, types, cloud, policy).run()
     play = partial(_ledger, route=route, types=types, cloud=cloud, policy=policy)
-    with ProcessPoolExecutor(len(parts), get_context("spawn"), _end_by_interrupt) as pool:
-        whole, *others = pool.map(play, parts)
+    with ProcessPoolExecutor(len(parts), get_context("spawn"), _end_with_parent) as pool:
+        try:
+            whole, *others = pool.map(play, parts)
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
     for each in others:
         whole.add(each)
     return whole.outcome(policy.name)
@@ -56,6 +63,7 @@ def _ledger(
     return made.ledger
 
 
-def _end_by_interrupt() -> None:
-    """Without a traceback: whoever began it says what there is to say."""
+def _end_with_parent() -> None:
+    """However that ends; by Ctrl-C without a traceback, for the parent says what there is to say."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
