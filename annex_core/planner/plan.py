@@ -158,8 +158,13 @@ def _unplanned(sentence: str, groups: Sequence[JobGroup], why: str) -> Outlook:
 
 def _with_launches(actions: Sequence[Action], snapshot: Snapshot) -> Snapshot:
     """What one annex asks for, the next one sees: of what AWS had none, or nothing came, one of them tries."""
-    asked = [each.as_launch(_PLANNED, snapshot.at) for each in actions if isinstance(each, LaunchFleet)]
-    return replace(snapshot, launches=(*snapshot.launches, *asked)) if asked else snapshot
+    asked = [each for each in actions if isinstance(each, LaunchFleet)]
+    if not asked:
+        return snapshot
+    launches = (each.as_launch(_PLANNED, snapshot.at) for each in asked)
+    begun = {each.annex.key: each.annex for each in asked if each.annex.key not in snapshot.annexes}
+    annexes = {**snapshot.annexes, **begun} if begun else snapshot.annexes
+    return replace(snapshot, launches=(*snapshot.launches, *launches), annexes=annexes)
 
 
 def _by_key(groups: Sequence[JobGroup]) -> Mapping[AnnexKey, list[JobGroup]]:

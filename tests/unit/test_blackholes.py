@@ -30,6 +30,7 @@ from tests.unit.world import (
 )
 
 BOB = AnnexKey("bob", "red")
+CAROL = AnnexKey("carol", "green")
 A, B = "us-east-2a", "us-east-2b"
 EARLIER = NOW - timedelta(hours=4)
 JUST = NOW - timedelta(minutes=10)
@@ -97,6 +98,13 @@ class TestAnImage:
         both = {ALICE: annex(), BOB: annex(BOB)}
         at = of(row("lost", at=NOW - timedelta(minutes=40)), groups=[group(), group(key=BOB)], annexes=both)
         assert [asked.target for asked in fleets(at)] == [1]
+
+    def test_is_tried_by_one_annex_alone_where_both_begin_with_it(self):
+        at = of(row("lost", at=NOW - timedelta(minutes=40)), groups=[group(key=BOB), group(key=CAROL)])
+        (asked,) = fleets(at)
+        told = {key: sentence(at, key) for key in (BOB, CAROL) if key != asked.annex.key}
+        assert asked.target == 1
+        assert all("one is tried" in each for each in told.values())
 
     def test_waits_twice_as_long_after_each_further_failure_and_no_longer_than_eight_hours(self):
         assert [pause(n) / timedelta(minutes=30) for n in (3, 4, 5, 6, 7, 8, 80)] == [1, 2, 4, 8, 16, 16, 16]
