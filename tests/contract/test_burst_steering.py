@@ -1,28 +1,20 @@
 """Where a job that named no annex may run once it has joined its project's, by the text of config.d."""
 
-import re
-from pathlib import Path
-
 import classad2
 import pytest
 
-CONFIG = Path(__file__).parent.parent.parent / "config.d"
-DOMAIN = "pool.example"
+from tests import shipped
 
-
-def steering(snippet: str, transform: str) -> list[str]:
-    """What a transform sets Requirements to, line by line."""
-    text = (CONFIG / snippet).read_text().split(f"{transform} @=end\n")[1].split("@end")[0]
-    return re.findall(r"^ *SET Requirements (.*)$", text, re.MULTILINE)
-
-
-(BURST,) = steering("52-annex-router.config", "JOB_ROUTER_TRANSFORM_AnnexBurst")
+SNIPPETS = "50-annex-submit.config", "52-annex-router.config"
+STEER = shipped.transform("JOB_TRANSFORM_AnnexSteer", *SNIPPETS)
+JOIN = shipped.transform("JOB_ROUTER_TRANSFORM_AnnexBurst", *SNIPPETS)
+(BURST,) = shipped.said(JOIN, "SET Requirements")
 
 
 def job(**attributes: object) -> classad2.ClassAd:
     ad = classad2.ClassAd({"MyType": "Job", "Owner": "alice", "TargetAnnexName": "physics", **attributes})
     ad["AnnexJobRequirements"] = classad2.ExprTree("TARGET.Memory >= 100")
-    ad["Requirements"] = classad2.ExprTree(BURST.replace("$(ANNEX_DOMAIN)", DOMAIN))
+    ad["Requirements"] = classad2.ExprTree(BURST)
     return ad
 
 
@@ -49,14 +41,20 @@ def test_it_runs_at_home_or_on_its_own_annex_and_nowhere_else(of: classad2.Class
 
 
 def test_it_is_steered_as_a_job_that_names_its_annex_and_may_run_at_home() -> None:
-    assert steering("50-annex-submit.config", "JOB_TRANSFORM_AnnexSteer")[0] == BURST
+    assert shipped.said(STEER, "SET Requirements")[0] == BURST
+
+
+@pytest.mark.parametrize("attribute", ["SET JobMachineAttrs", "EVALSET JobMachineAttrs"])
+def test_it_keeps_what_a_job_that_names_its_annex_keeps_of_its_slot(attribute: str) -> None:
+    (kept,) = shipped.said(JOIN, attribute)
+    assert "AnnexHourlyPrice" in kept
+    assert [kept] == shipped.said(STEER, attribute)
 
 
 @pytest.mark.parametrize("transform", ["AnnexAfter", "AnnexBurst"])
 def test_a_job_that_must_not_go_to_a_cloud_is_touched_by_no_transform(transform: str) -> None:
-    text = (CONFIG / "52-annex-router.config").read_text().split(f"JOB_ROUTER_TRANSFORM_{transform} @=end\n")[1]
-    said = next(line for line in text.splitlines() if line.strip().startswith("REQUIREMENTS"))
-    wanted = classad2.ExprTree(said.strip().removeprefix("REQUIREMENTS "))
+    (said,) = shipped.said(shipped.transform(f"JOB_ROUTER_TRANSFORM_{transform}", *SNIPPETS), "REQUIREMENTS")
+    wanted = classad2.ExprTree(said)
     waiting = job(AnnexRoute="burst", JobUniverse=5, AnnexAfter=60, EnteredCurrentStatus=1000)
     del waiting["TargetAnnexName"]
     assert wanted.eval(waiting) is True

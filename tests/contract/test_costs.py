@@ -5,7 +5,6 @@ import re
 import time
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import classad2
 import pytest
@@ -21,6 +20,7 @@ from annex_core.errors import Refused
 from annex_core.model.limits import Spent
 from annex_core.model.plan import Plan
 from annex_core.model.snapshot import RegionView
+from tests import shipped
 from tests.unit.test_answering import ADMIN_SPEAKS, ALICE_SPEAKS
 from tests.unit.test_answering import answers as answers
 from tests.unit.test_answering import hearsay as hearsay
@@ -28,7 +28,6 @@ from tests.unit.test_answering import recorded as recorded
 from tests.unit.test_answering import woken as woken
 from tests.unit.world import NOW, instance, known, living
 
-CONFIG = Path(__file__).parents[2] / "config.d"
 HOUR = timedelta(hours=1)
 PAST = [
     Spent("alice", "blue", "physics", "spot", "2026-10", Decimal("2.5")),
@@ -102,7 +101,8 @@ def test_what_is_no_month_is_refused_and_not_a_month_without_costs(text, capsys)
 @pytest.fixture
 def job():
     """One that has run for an hour on two of a machine's eight CPUs, and has half of its memory."""
-    (expression,) = re.findall(r"^ *SET AnnexCost (.*)$", (CONFIG / "50-annex-submit.config").read_text(), re.MULTILINE)
+    steer = shipped.transform("JOB_TRANSFORM_AnnexSteer", "50-annex-submit.config")
+    (expression,) = shipped.said(steer, "SET AnnexCost")
     ad = classad2.ClassAd(
         {
             "JobStatus": 4,
