@@ -14,6 +14,7 @@ from rehearsal.pool import Pool
 CONDOR_ANNEX = "/opt/condor-annex/bin/condor_annex"
 FLEET_TAG = "aws:ec2spot:fleet-request-id"
 LEASE_ENDS = "htcondor:LeaseEnds"
+DRAINING = "htcondor:Draining"
 _SHIPPED_ROUTE = "/etc/condor/config.d/60-annex-route-rehearsal.config"
 _BURST_ROUTE = Path(__file__).parents[2] / "config.d/62-annex-route-burst.config"
 _TEST_ROUTES = "/etc/condor/config.d/70-annex-routes-of-a-test.config"
@@ -88,6 +89,19 @@ class Annexes:
 
         return self.pool.wait_for(look, f"{jobs} running jobs of cluster {cluster}")
 
+    def runs_on(self, cluster: int, jobs: int = 1) -> list[str]:
+        """Once so many jobs of a cluster run: the instance of each."""
+        return [str(job["MachineAttrEC2InstanceID0"]) for job in self.wait_running(cluster, jobs)]
+
+    def slots(self) -> list[dict[str, Any]]:
+        """Of all machines of annexes, as their collector has them."""
+        return self.pool.slots(self.pool.knob("ANNEX_COLLECTOR_HOST"))
+
+    def slot(self, instance: dict[str, Any]) -> dict[str, Any]:
+        """A machine's own one, from which its jobs' are taken."""
+        own = {slot["EC2InstanceID"]: slot for slot in self.slots() if slot.get("PartitionableSlot")}
+        return own.get(instance["InstanceId"], {})
+
     # What AWS shows.
 
     def wait_faulted(self) -> None:
@@ -139,6 +153,11 @@ class Annexes:
         ends = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.ec2.create_tags(Resources=[instance["InstanceId"]], Tags=[{"Key": LEASE_ENDS, "Value": ends}])
 
+    def told_to_drain(self, instance: dict[str, Any]) -> bool:
+        """By its tag; the machine itself looks at it each half minute."""
+        answer = self.ec2.describe_instances(InstanceIds=[instance["InstanceId"]])
+        return DRAINING in tags(answer["Reservations"][0]["Instances"][0])
+
     # What condor_annex and the daemon's log say.
 
     def status(self) -> dict[str, Any]:
@@ -153,6 +172,12 @@ class Annexes:
 
     def log(self) -> str:
         return self.pool.ap.read(self.pool.knob("ANNEXD_LOG"))
+
+    def look_again(self) -> None:
+        """Until the daemon has looked around, decided and acted on what there is to see now."""
+        for _ in range(2):  # one look may have been under way
+            seen = self.status()["as_of"]
+            self.pool.wait_for(lambda seen=seen: self.status()["as_of"] != seen, "the daemon's next look")
 
     # The daemon.
 
