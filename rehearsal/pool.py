@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -41,6 +42,8 @@ NEGOTIATOR_UPDATE_INTERVAL = 3
 SCHEDD_INTERVAL = 3
 SCHEDD_MIN_INTERVAL = 1
 UPDATE_INTERVAL = 5
+# On a busy machine the 20 s of HTCondor's own are over before the schedd has had its turn.
+SEC_DEFAULT_AUTHENTICATION_TIMEOUT = 45
 """
 
 _SITE = f"""\
@@ -66,6 +69,8 @@ RUNBENCHMARKS = False
 _ACCESS_POINT = """\
 use role:get_htcondor_submit
 """
+
+_NOT_REACHED = "Failed to connect to local queue manager"
 
 _CREDENTIALS = "/etc/condor/annex-credentials"
 ANNEX_INTERVALS = """\
@@ -189,7 +194,13 @@ class Pool:
         folder = f"{self.ap.home(user)}/submit-{len(self._folders)}-{secrets.token_hex(3)}"
         for name, content in {**(files or {}), "job.sub": text}.items():
             self.ap.write(f"{folder}/{name}", content, user=user)
-        answer = self.ap.run([*command, "-terse", "job.sub"], user=user, cwd=folder)
+        submit = partial(self.ap.run, [*command, "-terse", "job.sub"], user=user, cwd=folder)
+        try:
+            answer = submit()
+        except subprocess.CalledProcessError as error:
+            if _NOT_REACHED not in error.stderr:
+                raise
+            answer = submit()  # nothing was queued, for the schedd has not heard of it
         found = re.search(r"^(\d+)\.\d+ - ", answer.stdout, re.MULTILINE)
         if not found:
             raise ValueError(f"no cluster in what {command[0]} printed: {answer.stdout}{answer.stderr}")
