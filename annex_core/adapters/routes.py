@@ -21,6 +21,8 @@ _HEAD = re.compile(rf"(?:\w+\.)*{_PREFIX}(\w+) (@=end|= )(.*)", re.IGNORECASE)
 _POOL_WIDE = re.compile(r"(?:\w+\.)*(Annex\w+) (?:@=end|= ).*", re.IGNORECASE)
 _PLACE = re.compile(r" # at: (.*), line (\d+)")
 _DEADLINE_S = 60
+_BURST_COST = "AnnexBurstCost"
+"""The transform that gives jobs which named no annex their AnnexCost."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class RouteBook:
                 routes[text.name] = route
         findings += _names(configured, ours)
         findings += _fallbacks(routes)
+        findings += _costs(configured, routes)
         self._good = routes
         return Reading(dict(routes), _reasons(findings), tuple(findings))
 
@@ -197,6 +200,20 @@ def _names(configured: Configured, ours: Iterable[str]) -> Iterator[Finding]:
             yield Finding(name, "ANNEX_ROUTE_NAMES", text, fatal=True)
         elif name.lower() in there and name.lower() not in ours:
             yield Finding(name, "ANNEX_ROUTE_NAMES", "it has no Annex macro, so it makes no annex", fatal=True)
+
+
+def _costs(configured: Configured, routes: Mapping[str, Route]) -> Iterator[Finding]:
+    """Jobs that named no annex must bring AnnexCost along: the router may not set it."""
+    values = configured.values
+    names = values.get("SCHEDD.JOB_TRANSFORM_NAMES") or values.get("JOB_TRANSFORM_NAMES")
+    if names is None or _BURST_COST.lower() in {name.lower() for name in _list(names)}:
+        return
+    for route in routes.values():
+        if route.after is not None:
+            text = (
+                f"jobs that it takes have no AnnexCost: add JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) {_BURST_COST}"
+            )
+            yield Finding(route.name, "AnnexAfter", text, fatal=False)
 
 
 def _fallbacks(routes: Mapping[str, Route]) -> Iterator[Finding]:

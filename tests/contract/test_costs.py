@@ -98,11 +98,13 @@ def test_what_is_no_month_is_refused_and_not_a_month_without_costs(text, capsys)
     assert "such as 2026-11" in capsys.readouterr().err
 
 
-@pytest.fixture
-def job():
+BURST = "50-annex-submit.config", "52-annex-router.config", "62-annex-route-burst.config"
+
+
+@pytest.fixture(params=["AnnexSteer", "AnnexBurstCost"])
+def job(request):
     """One that has run for an hour on two of a machine's eight CPUs, and has half of its memory."""
-    steer = shipped.transform("JOB_TRANSFORM_AnnexSteer", "50-annex-submit.config")
-    (expression,) = shipped.said(steer, "SET AnnexCost")
+    (expression,) = shipped.said(shipped.transform(f"JOB_TRANSFORM_{request.param}", *BURST), "SET AnnexCost")
     ad = classad2.ClassAd(
         {
             "JobStatus": 4,
@@ -140,3 +142,31 @@ class TestAJobsCost:
         del job["CpusProvisioned"], job["MemoryProvisioned"]
         job["RequestCpus"] = 4
         assert job.eval("AnnexCost") == 0.4
+
+
+class TestAJobThatNamedNoAnnex:
+    """It may join one by a route, and the router may not set its cost then."""
+
+    @pytest.mark.parametrize(
+        ("given", "brings"),
+        [
+            ({}, True),
+            ({"AnnexNever": True}, False),
+            ({"JobUniverse": 7}, False),
+            ({"JobFactoryId": 1}, False),
+            ({"AnnexProject": "physics"}, False),
+            ({"TargetAnnexName": "hpc"}, False),
+        ],
+        ids=["may", "may not", "not vanilla", "a factory's template", "named one", "HTCondor's own annex"],
+    )
+    def test_brings_its_cost_along(self, given, brings):
+        (wanted,) = shipped.said(shipped.transform("JOB_TRANSFORM_AnnexBurstCost", *BURST), "REQUIREMENTS")
+        job = classad2.ClassAd({"Owner": "alice", "JobUniverse": 5, **given})
+        assert classad2.ExprTree(wanted).eval(job) is brings
+
+    def test_does_so_once_the_shipped_form_of_such_a_route_is_switched_on(self):
+        assert "AnnexBurstCost" not in shipped.value("JOB_TRANSFORM_NAMES", *BURST)
+        form = (shipped.CONFIG / BURST[-1]).read_text()
+        lines = "\n".join(re.findall(r"^# (\w+ = \$\(.*)$", form, re.MULTILINE))
+        assert "AnnexBurstCost" in shipped.value("JOB_TRANSFORM_NAMES", *BURST, more=lines)
+        assert "burst" in shipped.value("JOB_ROUTER_ROUTE_NAMES", *BURST, more=lines)

@@ -188,6 +188,18 @@ def test_it_has_to_say_which_jobs_may_go_to_the_cloud(requirements: str) -> None
     assert any("REQUIREMENTS" in each for each in findings)
 
 
+@pytest.mark.parametrize(
+    ("names", "warned"), [("AnnexSteer AnnexHook", True), ("AnnexSteer, annexburstcost", False)], ids=["no", "yes"]
+)
+def test_jobs_that_would_have_no_cost_are_warned_of(names: str, warned: bool) -> None:
+    text = GOOD.replace("REQUIREMENTS AnnexProject =!= undefined", f"REQUIREMENTS {MAY_BURST}") + BURST
+    reading = RouteBook(CATALOGUE).read(configured(("aws", text), JOB_TRANSFORM_NAMES=names))
+    assert [
+        "add JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) AnnexBurstCost" in str(each) for each in reading.findings
+    ] == ([True] if warned else [])
+    assert "aws" in reading.routes
+
+
 def test_it_has_to_edit_jobs_in_place() -> None:
     reading = burst(more="EditJobInPlace = False\n")
     assert "a copy could not run at home" in reading.refused["aws"]

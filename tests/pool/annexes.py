@@ -42,6 +42,8 @@ class Annexes:
         self.ec2 = session.client("ec2", endpoint_url=control.url)
         self.s3 = session.client("s3", endpoint_url=control.url)
         self._routes: dict[str, str] = {}
+        self._transforms = ""
+        """The line that switches on what routes for jobs that named no annex need at submit."""
 
     def end_all(self) -> None:
         """No job, no machine, no fleet, no route of a test; the daemon runs."""
@@ -227,12 +229,15 @@ class Annexes:
             lines,
         ]
         self._routes[name] = "\n".join(text)
+        if burst:
+            self._transforms = _burst_transforms()
         self._reconfigure()
 
     def drop_routes(self) -> None:
         """Those of route()."""
         if self._routes:
             self._routes.clear()
+            self._transforms = ""
             self._reconfigure()
 
     def _reconfigure(self) -> None:
@@ -242,7 +247,8 @@ class Annexes:
         self.pool.ap.write(
             _TEST_ROUTES,
             f"{text}JOB_ROUTER_ROUTE_NAMES = {names} $(JOB_ROUTER_ROUTE_NAMES)\n"
-            f"ANNEX_ROUTE_NAMES = $(ANNEX_ROUTE_NAMES) {names}\n",
+            f"ANNEX_ROUTE_NAMES = $(ANNEX_ROUTE_NAMES) {names}\n"
+            f"{self._transforms}\n",
         )
         self.pool.ap.run(["condor_reconfig"])
         self.pool.wait_for(lambda: self.log().count("routes in force") > before, "the routes to be read again")
@@ -257,6 +263,11 @@ def _burst() -> str:
     """What the shipped route for jobs that named no annex asks of them, whichever they are."""
     (condition,) = re.findall(r"^ *REQUIREMENTS MayUseAWS =\?= True && (.*)$", _BURST_ROUTE.read_text(), re.MULTILINE)
     return str(condition)
+
+
+def _burst_transforms() -> str:
+    (line,) = re.findall(r"^# (JOB_TRANSFORM_NAMES = .*)$", _BURST_ROUTE.read_text(), re.MULTILINE)
+    return str(line)
 
 
 def _tagged(annex: str, user: str) -> Any:

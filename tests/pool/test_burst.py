@@ -38,6 +38,7 @@ def test_a_job_that_may_goes_to_the_cloud_after_its_wait_and_stays_home_where_a_
     (running,) = annexes.wait_running(early)
     assert running["MachineAttrAnnexName0"] != "alice"
     assert "@cm." in running["RemoteHost"]
+    assert _cost(annexes, early) == "undefined"
     pool.wait_for(lambda: not annexes.open_requests(fleet), "the request that nothing waits for to be cancelled")
 
     control.settings(fill_fraction=1.0)
@@ -46,6 +47,10 @@ def test_a_job_that_may_goes_to_the_cloud_after_its_wait_and_stays_home_where_a_
     (running,) = annexes.wait_running(late)
     assert (running["MachineAttrAnnexName0"], running["AnnexProject"]) == ("group-of-physics-2", "group of physics/2")
     assert "@cm." not in running["RemoteHost"]
+    pool.wait_for(
+        lambda: _cost(annexes, late) not in {"undefined", "0.0"}, "what the job costs to be more than nothing"
+    )
+    assert 0 < float(_cost(annexes, late)) < 0.01
     stayed = _job(annexes, never)
     assert (stayed["JobStatus"], stayed["AnnexNever"]) == (1, True)
     assert {"AnnexProject", "TargetAnnexName", "AnnexRoute", "AnnexAfter"}.isdisjoint(stayed)
@@ -58,6 +63,10 @@ def _submit(annexes: Annexes, commands: str = "", *, seconds: int = 1) -> int:
 
 def _job(annexes: Annexes, cluster: int) -> dict[str, Any]:
     return annexes.pool.jobs(f"ClusterId == {cluster}")[0]
+
+
+def _cost(annexes: Annexes, cluster: int) -> str:
+    return annexes.pool.ap.run(["condor_q", str(cluster), "-af", "AnnexCost"]).stdout.strip()
 
 
 def _steered(annexes: Annexes, cluster: int) -> dict[str, Any] | None:
