@@ -1,13 +1,11 @@
 """What the types of a route hold of each shape, and what they cost in a replay."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
 
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Market, Route
-from annex_core.planner.caps import instance_hour
+from annex_core.planner.caps import beside
 from annex_core.planner.matching import Matcher
 from annex_core.planner.rooms import jobs_per_machine
 
@@ -39,14 +37,8 @@ def hourly_prices(types: Mapping[str, InstanceType], route: Route, spot_share: f
     known = [float(kind.on_demand) / kind.vcpus for kind in types.values() if kind.on_demand is not None]
     dearest = max(known, default=0.0)
     return {
-        name: _beside(kind, route)
+        name: float(beside(route))
         # An unknown price is the highest that any of them has for a vCPU.
         + share * (float(kind.on_demand) if kind.on_demand is not None else dearest * kind.vcpus)
         for name, kind in types.items()
     }
-
-
-def _beside(kind: InstanceType, route: Route) -> float:
-    """Volume and address."""
-    free = replace(kind, on_demand=Decimal(0))
-    return float(instance_hour(free, replace(route, max_prices=())) or 0)
