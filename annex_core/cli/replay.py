@@ -5,8 +5,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from annex_core.adapters.catalogue import Catalogue
-from annex_core.adapters.routes import RouteBook, configured
+from annex_core.adapters.routes import Reading, RouteBook, configured
 from annex_core.adapters.workloads import of_schedd, recorded
 from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import duration
-from annex_core.model.hardware import InstanceType
+from annex_core.model.place import SITE
 from annex_core.model.route import Route
 from annex_core.model.wording import counted
 from annex_core.replay.asking import Policy
 from annex_core.replay.cloud import CloudModel
+from annex_core.replay.offers import Stock
 from annex_core.replay.oracle import oracle
 from annex_core.replay.outcome import Outcome
 from annex_core.replay.planning import Planner
@@ -110,14 +111,18 @@ def _jobs(wanted: argparse.Namespace) -> Workload:
 
 
 def _contestants(wanted: argparse.Namespace) -> list[Contestant]:
-    routes = known_routes(wanted.route)
-    made: list[Contestant] = [partial(_play, route, Planner(f"route {route.name}")) for route in routes]
+    reading = known_routes()
+    routes = _chosen(wanted.route, reading)
+    made: list[Contestant] = []
+    for route in routes:
+        others = [_stock(reading.routes[name]) for name in route.fallback if name in reading.routes]
+        made.append(partial(_play, _stock(route), others, Planner(f"route {route.name}")))
     names = [*_KNOBS] if "all" in wanted.policy else wanted.policy
     for name in names:
         word, _, knob = name.partition(":")
         if word not in _KNOBS:
             raise BadRequest(f"-policy {name}: there are {', '.join(_KNOBS)} and all")
-        made.append(_policy(routes[0], word, _knob(name, knob, _KNOBS[word])))
+        made.append(_policy(_stock(routes[0]), word, _knob(name, knob, _KNOBS[word])))
     return made
 
 
@@ -133,21 +138,19 @@ def _knob(name: str, text: str, default: float) -> float:
     return value
 
 
-def _policy(route: Route, word: str, knob: float) -> Contestant:
+def _policy(of: Stock, word: str, knob: float) -> Contestant:
     if word == "oracle":
-        return lambda jobs, cloud: oracle(Simulation(jobs, route, _types(route), cloud, Fixed(1)))
+        return lambda jobs, cloud: oracle(Simulation(jobs, of.route, of.types, cloud, Fixed(1)))
     made: dict[str, Policy] = {"fixed": Fixed(int(knob)), "feedback": Feedback(knob), "idle": IdleShare(knob)}
-    return partial(_play, route, made[word])
+    return partial(_play, of, (), made[word])
 
 
-def known_routes(names: Sequence[str] | None) -> list[Route]:
-    """
-    The routes of HTCondor's configuration that are in order: those named, or all.
+def known_routes() -> Reading:
+    """The routes of HTCondor's configuration."""
+    return RouteBook(Catalogue()).read(configured())
 
-    Raises:
-        BadRequest: There is none of that name, or none at all.
-    """
-    reading = RouteBook(Catalogue()).read(configured())
+
+def _chosen(names: Sequence[str] | None, reading: Reading) -> list[Route]:
     for name in names or ():
         if name in reading.refused:
             raise Refused(f"route {name} can't be used: {reading.refused[name]}")
@@ -160,15 +163,15 @@ def known_routes(names: Sequence[str] | None) -> list[Route]:
     return found
 
 
-def _types(route: Route) -> Mapping[str, InstanceType]:
+def _stock(route: Route) -> Stock:
     types = Catalogue().types(route.region, route.instance_types)
     if not any(kind.on_demand for kind in types.values()):
         raise Refused(f"no price is known in {route.region} for any type of route {route.name}")
-    return types
+    return Stock(replace(route, credentials=SITE), types)  # whoever signs pays the same
 
 
-def _play(route: Route, policy: Policy, jobs: Workload, cloud: CloudModel) -> Outcome:
-    return replayed(jobs, route, _types(route), cloud, policy)
+def _play(of: Stock, fallbacks: Sequence[Stock], policy: Policy, jobs: Workload, cloud: CloudModel) -> Outcome:
+    return replayed(jobs, of.route, of.types, cloud, policy, fallbacks=fallbacks)
 
 
 def _plot(outcomes: Sequence[Outcome], file: Path) -> None:

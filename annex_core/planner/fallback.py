@@ -6,7 +6,7 @@ Jobs don't move. A later stage serves a group of jobs for as long as AWS has non
 it; as soon as AWS gives such machines again, growth is back there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -135,15 +135,27 @@ def announced(lacked: Mapping[int, datetime], stage: Stage) -> str:
     return f"if that stays so, {_machines(stage)} are asked for from {begins:%H:%M} UTC on"
 
 
-def patience(launch: Launch, annex: Annex, route: Route, snapshot: Snapshot) -> timedelta:
-    """How long a request that AWS doesn't fill is waited for: less where another stage may serve its jobs."""
+def patience(
+    launch: Launch, annex: Annex, route: Route, snapshot: Snapshot, *, stuck: Container[str] = ()
+) -> timedelta:
+    """
+    How long a request that AWS doesn't fill is waited for: less where another stage, or other types, may serve its
+    jobs.
+
+    Args:
+        stuck: Tokens of those for which other types may.
+    """
+    if launch.token in stuck:
+        return min(route.fulfil_within, _AT_ONCE)
     all_of_it = stages(annex, route, snapshot)
     if launch.annex != annex.id or launch.token not in snapshot.obstacles or len(all_of_it) == 1:
         return route.fulfil_within
     for stage, after in pairwise(all_of_it):
         mine = stage.route.market is launch.market and stage.route.place == launch.place
-        if mine and shortages(stage.route, snapshot).short.issuperset(launch.types):
-            return min(route.fulfil_within, max(after.waits, _AT_ONCE))
+        since = shortages(stage.route, snapshot).since
+        if mine and all(name in since for name in launch.types):
+            begins = max(since[name] for name in launch.types) + after.waits
+            return min(route.fulfil_within, max(begins - launch.intended, _AT_ONCE))
     return route.fulfil_within
 
 

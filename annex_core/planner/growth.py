@@ -42,6 +42,8 @@ _DOUBLED_AT_MOST = 6
 class Growth:
     launches: tuple[LaunchFleet, ...]
     outlook: Outlook
+    stuck: frozenset[str] = frozenset()
+    """Tokens of launches that AWS has nothing for, and whose jobs could have other machines."""
 
 
 def new_annex(key: AnnexKey, groups: Sequence[JobGroup], route: Route, snapshot: Snapshot) -> Annex:
@@ -127,7 +129,8 @@ def grow(
     outlook = _outlook(annex, steps[-1].held, waiting, unfilled, said, snapshot)
     by_group = step.verdicts.outlooks(all_, [*needs, *left_out], held_back or step.rest)
     launches = tuple(launch for each in steps for launch in each.launches.values())
-    return Growth(launches, replace(outlook, groups=by_group))
+    stuck = frozenset[str]().union(*(each.stuck() for each in steps))
+    return Growth(launches, replace(outlook, groups=by_group), stuck)
 
 
 def _too_late(annex: Annex, groups: Iterable[JobGroup], snapshot: Snapshot) -> dict[int, str]:

@@ -116,6 +116,7 @@ def _decide(
     actions: list[Action] = []
     outlook = None
     idle: frozenset[str] = frozenset()
+    stuck: frozenset[str] = frozenset()
     orders = annex is not None and bool(snapshot.orders_of(annex))
     if annex is None and (shared := shared_with(key, snapshot)):
         sentence = f"Annex {key.name} is for anybody's jobs: {machines(shared)}. Jobs wait: it grows by command alone."
@@ -133,7 +134,7 @@ def _decide(
             growth = grow(its, chosen, taken, held, snapshot, matcher, commons)
             commons.ask(its, growth.launches)
             actions += growth.launches
-            outlook = growth.outlook
+            outlook, stuck = growth.outlook, growth.stuck
             if taken and not outlook.waiting:
                 may_go = [each for each in held.outstanding if not each[0].order]
                 idle = unneeded(may_go, taken, held, types_of(its, seen), matcher, volume_gib=chosen.volume_gib)
@@ -146,7 +147,7 @@ def _decide(
             actions += commons.black_holes.drained(annex, snapshot)
         if snapshot.demand is not None and not groups:
             idle = frozenset(launch.token for launch, _ in held.outstanding if not launch.order)
-        actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, idle, snapshot)
+        actions += _tidied(annex, None if isinstance(chosen, str) else chosen, held, idle, stuck, snapshot)
     return actions, outlook
 
 
@@ -224,12 +225,20 @@ def _finished(annex: Annex, snapshot: Snapshot) -> list[Action]:
     return [FinishAnnex(annex)]
 
 
-def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[str], snapshot: Snapshot) -> list[Action]:
+def _tidied(
+    annex: Annex,
+    route: Route | None,
+    held: Holding,
+    idle: Container[str],
+    stuck: Container[str],
+    snapshot: Snapshot,
+) -> list[Action]:
     """
     Give up what was not filled, cancel fleets that are spent, end machines that never joined.
 
     Args:
         idle: Tokens of launches that no job waits for any more.
+        stuck: Of launches whose jobs could have other machines.
     """
     actions: list[Action] = []
     outstanding = {launch.token for launch, _ in held.outstanding}
@@ -243,7 +252,7 @@ def _tidied(annex: Annex, route: Route | None, held: Holding, idle: Container[st
         fleet = view.fleet(launch.fleet)
         cancelled = fleet is not None and not fleet.may_launch
         age = snapshot.at - launch.intended
-        within = patience(launch, annex, route, snapshot) if route else Route.fulfil_within
+        within = patience(launch, annex, route, snapshot, stuck=stuck) if route else Route.fulfil_within
         if launch.closed is None and cancelled and age >= REQUESTS_LISTED:
             actions.append(CloseLaunch(launch, "AWS lists it as cancelled"))
         elif launch.closed is None and age >= within:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from annex_core.model.annex import Annex
+from annex_core.model.annex import Annex, Launch
 from annex_core.model.demand import JobCounts, JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.plan import LaunchFleet
@@ -255,6 +255,44 @@ class Step:
         since = max(self._short.since.get(name, self._snapshot.at) for name in names)
         self.lacked[id(group)] = max(since, self.lacked.get(id(group), since))
 
+    def stuck(self) -> frozenset[str]:
+        """
+        Tokens of open launches that AWS has said it has nothing for, and whose jobs could all have machines of other
+        types now, of which it has some as far as is known.
+        """
+        told, route, short = self._snapshot.obstacles, self._route, self._short.short
+        open_ = [
+            launch
+            for launch, _ in self.held.outstanding
+            if launch.token in told
+            and not launch.order
+            and (launch.place, launch.market) == (route.place, route.market)
+        ]
+        return frozenset(
+            launch.token
+            for launch in open_
+            if short.issuperset(launch.types) and self._would_run_elsewhere(launch.types, self._without_it(launch))
+        )
+
+    def _without_it(self, launch: Launch) -> Holding:
+        outstanding = tuple(each for each in self.held.outstanding if each[0].token != launch.token)
+        return replace(self.held, outstanding=outstanding)
+
+    def _would_run_elsewhere(self, types: Sequence[str], held: Holding) -> bool:
+        gib = self._route.volume_gib
+        others = [
+            kind
+            for kind in self._shelf().kinds
+            if kind.name not in self._short.short and self._allowance((kind.name,), 1, self._route, held=held).instances
+        ]
+        its = [self.types[name] for name in types if name in self.types]
+        jobs = [
+            group for group in self._groups if any(self._matcher.knows(group, kind, volume_gib=gib) for kind in its)
+        ]
+        return bool(jobs) and all(
+            any(self._matcher.knows(group, kind, volume_gib=gib) for kind in others) for group in jobs
+        )
+
     @property
     def _counts(self) -> JobCounts:
         return self._snapshot.counts.get(self._annex.key, JobCounts())
@@ -278,6 +316,8 @@ class Step:
 
     def _take(self, load: Load, kinds: Shelf, waiting: Sequence[Found]) -> int:
         """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
+        if self._without.issuperset(load.types):
+            return 0
         wanted, types = min(load.machines, self._left, _TARGET), load.types
         trial = self._short.trial.issuperset(types)
         if not trial and (types := self._beside_holes(types))[0] in self._holes.trial:
@@ -324,8 +364,12 @@ class Step:
         self.held = _with(self.held, fleet, self._snapshot, self.types, route)
         self._left -= target
 
-    def _allowance(self, types: tuple[str, ...], wanted: int, route: Route) -> Allowance:
-        annex, now, limits = self._annex, self._snapshot.at, self._limits
+    def _allowance(self, types: tuple[str, ...], wanted: int, route: Route, held: Holding | None = None) -> Allowance:
+        """
+        Args:
+            held: In place of what is held as things stand.
+        """
+        annex, now, limits, held = self._annex, self._snapshot.at, self._limits, held or self.held
         largest = max((self.types[name] for name in types), key=lambda kind: (kind.vcpus, kind.name))
         price = _dearest(types, self.types, route)
         alone = allowance(
@@ -333,20 +377,20 @@ class Step:
             largest,
             price,
             limits,
-            self.held,
-            None if limits.budget is None else self._committed(),
-            held_vcpus=None if limits.vcpus is None else _vcpus(self.held, self.types),
+            held,
+            None if limits.budget is None else self._committed(held),
+            held_vcpus=None if limits.vcpus is None else _vcpus(held, self.types),
             left=annex.lease_ends - now,
         )
         if not self._shares or not alone.instances:
             return alone
-        own = self.commons.own(annex, self.held.outstanding)
+        own = self.commons.own(annex, held.outstanding)
         shared = room(alone.instances, largest, price, self._shares, own, now, annex.lease_ends)
         return shared if shared.reason else alone
 
-    def _committed(self) -> Decimal | None:
+    def _committed(self, held: Holding) -> Decimal | None:
         known, launches = self._snapshot.known_of(self._annex), self._snapshot.launches_of(self._annex)
-        return committed(self._annex, known, self.held.outstanding, self._snapshot.at, launches=launches)
+        return committed(self._annex, known, held.outstanding, self._snapshot.at, launches=launches)
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
         names = tuple(name for name in types if not self._in_dollars or ceiling(self.types[name], route) is not None)

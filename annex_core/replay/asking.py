@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from annex_core.model.route import Route
+from annex_core.replay.offers import Offer
 from annex_core.replay.yard import Machine, Yard
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ INTERVAL_S = 60.0
 class Ask:
     """Machines that a policy asks for."""
 
-    kinds: tuple[str, ...]
+    offers: tuple[Offer, ...]
+    """Of any of them, the first that there is."""
     count: int
     token: str
 

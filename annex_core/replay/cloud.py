@@ -5,6 +5,8 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from annex_core.model.place import Place
+
 _HOUR = 3600.0
 
 
@@ -22,7 +24,7 @@ class CloudModel:
     boot_spread: float = 0.25
     """Its coefficient of variation."""
     shortage: float = 0.02
-    """The share of hours in which a type can't be had."""
+    """The share of hours in which a type can't be had on a region's Spot market."""
     interruptions: float = 0.01
     """Of a spot machine, an hour."""
     spot_share: float = 1.0
@@ -42,7 +44,7 @@ class CloudModel:
         """Seconds until the machine is taken back; None for never."""
         return luck.expovariate(self.interruptions / _HOUR) if self.interruptions > 0 else None
 
-    def short_of(self, kind: str, at: float) -> bool:
-        """Is there none of the type in this hour?"""
-        drawn = zlib.crc32(f"{self.seed} {kind} {int(at // _HOUR)}".encode()) / 2**32
+    def short_of(self, place: Place, kind: str, at: float) -> bool:
+        """Does the Spot market of the place's region have none of the type in this hour?"""
+        drawn = zlib.crc32(f"{self.seed} {place.region} {kind} {int(at // _HOUR)}".encode()) / 2**32
         return drawn < self.shortage

@@ -1,13 +1,69 @@
-"""What the types of a route hold of each shape, and what they cost in a replay."""
+"""What there is to buy in a replay: of each shape how many jobs it runs at a time, and what it costs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
+from annex_core.model.place import Place
 from annex_core.model.route import Market, Route
 from annex_core.planner.caps import beside
 from annex_core.planner.matching import Matcher
 from annex_core.planner.rooms import jobs_per_machine
+from annex_core.planner.virtual_slot import usable_disk_kib
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A route that is replayed, or one that it falls back on, and those of its instance types that exist."""
+
+    route: Route
+    types: Mapping[str, InstanceType]
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """A type in a place in a market at a price."""
+
+    kind: InstanceType
+    place: Place
+    market: Market
+    """SPOT or ON_DEMAND."""
+    disk_kib: int
+    hourly: float
+    """USD, with what is paid beside the machine."""
+    each: Sequence[int]
+    """By shape how many jobs it runs at a time; 0 where they don't match."""
+
+
+def offers(
+    stock: Stock, groups: Sequence[JobGroup], matcher: Matcher, spot_share: float
+) -> dict[Market, dict[str, Offer]]:
+    """
+    All that a route can buy, by market and type.
+
+    Args:
+        groups: The shapes.
+        spot_share: What a Spot machine costs, as a share of the on-demand price.
+    """
+    route, types = stock.route, stock.types
+    held = holdings(groups, types, matcher, route)
+    found: dict[Market, dict[str, Offer]] = {}
+    for market, share in ((Market.SPOT, spot_share), (Market.ON_DEMAND, 1.0)):
+        if route.market in {market, Market.SPOT_THEN_ON_DEMAND}:
+            price = _hourly(types, route, share)
+            found[market] = {
+                name: Offer(
+                    kind,
+                    route.place,
+                    market,
+                    usable_disk_kib(kind, route.volume_gib),
+                    price[name],
+                    [each[name] for each in held],
+                )
+                for name, kind in types.items()
+            }
+    return found
 
 
 def holdings(
@@ -26,14 +82,7 @@ def holdings(
     ]
 
 
-def hourly_prices(types: Mapping[str, InstanceType], route: Route, spot_share: float) -> dict[str, float]:
-    """
-    What an hour of each type costs, in USD: its price, and what is paid beside it.
-
-    Args:
-        spot_share: What a spot machine costs, as a share of the on-demand price.
-    """
-    share = spot_share if route.market is not Market.ON_DEMAND else 1.0
+def _hourly(types: Mapping[str, InstanceType], route: Route, share: float) -> dict[str, float]:
     known = [float(kind.on_demand) / kind.vcpus for kind in types.values() if kind.on_demand is not None]
     dearest = max(known, default=0.0)
     return {

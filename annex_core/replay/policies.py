@@ -55,7 +55,7 @@ class _Covering:
         if count <= 0:
             return []
         self._tokens += 1
-        return [Ask((kind,), count, f"t{self._tokens}")]
+        return [Ask(world.offers([kind]), count, f"t{self._tokens}")]
 
 
 def waiting(yard: Yard, shapes: tuple[int, ...]) -> int:

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import active_children, get_context
@@ -12,6 +12,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Route
 from annex_core.replay.asking import Policy
 from annex_core.replay.cloud import CloudModel
+from annex_core.replay.offers import Stock
 from annex_core.replay.outcome import Ledger, Outcome
 from annex_core.replay.simulation import Simulation
 from annex_core.replay.workload import Workload, by_owner
@@ -28,12 +29,14 @@ def replayed(
     cloud: CloudModel,
     policy: Policy,
     *,
+    fallbacks: Sequence[Stock] = (),
     processes: int | None = None,
 ) -> Outcome:
     """
     What a Simulation of the same comes to.
 
     Args:
+        fallbacks: The routes that it names as such.
         policy: One that has decided nothing yet; each process has its own.
         processes: How many at most; None: as many as there are CPUs for this one, where the jobs are worth it.
     """
@@ -41,8 +44,8 @@ def replayed(
         processes = max(min(len(os.sched_getaffinity(0)), len(jobs) // _WORTH), 1)
     parts = by_owner(jobs, processes)
     if len(parts) < 2:
-        return Simulation(jobs, route, types, cloud, policy).run()
-    play = partial(_ledger, route=route, types=types, cloud=cloud, policy=policy)
+        return Simulation(jobs, route, types, cloud, policy, fallbacks).run()
+    play = partial(_ledger, route=route, types=types, cloud=cloud, policy=policy, fallbacks=fallbacks)
     with ProcessPoolExecutor(len(parts), get_context("spawn"), _end_with_parent) as pool:
         try:
             whole, *others = pool.map(play, parts)
@@ -56,9 +59,15 @@ def replayed(
 
 
 def _ledger(
-    jobs: Workload, *, route: Route, types: Mapping[str, InstanceType], cloud: CloudModel, policy: Policy
+    jobs: Workload,
+    *,
+    route: Route,
+    types: Mapping[str, InstanceType],
+    cloud: CloudModel,
+    policy: Policy,
+    fallbacks: Sequence[Stock],
 ) -> Ledger:
-    made = Simulation(jobs, route, types, cloud, policy)
+    made = Simulation(jobs, route, types, cloud, policy, fallbacks)
     made.run()
     return made.ledger
 

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -12,15 +12,16 @@ from typing import Any
 from annex_core.model.demand import JobGroup
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
+from annex_core.model.place import Place
 from annex_core.model.route import Market, Route
 from annex_core.planner.holdings import NO_START
 from annex_core.planner.matching import Matcher
 from annex_core.planner.runtimes import Finished, Runtimes
-from annex_core.planner.virtual_slot import usable_disk_kib, usable_memory_mib
+from annex_core.planner.virtual_slot import usable_memory_mib
 from annex_core.replay.asking import INTERVAL_S, Ask, Policy
 from annex_core.replay.cloud import CloudModel
 from annex_core.replay.groups import group_of
-from annex_core.replay.offers import holdings, hourly_prices
+from annex_core.replay.offers import Offer, Stock, offers
 from annex_core.replay.outcome import Ledger, Outcome
 from annex_core.replay.workload import Workload
 from annex_core.replay.yard import Machine, Yard
@@ -42,10 +43,17 @@ class Simulation:
     """
     Args:
         types: The route's instance types that exist, by name.
+        fallbacks: The routes that it names as such.
     """
 
     def __init__(
-        self, jobs: Workload, route: Route, types: Mapping[str, InstanceType], cloud: CloudModel, policy: Policy
+        self,
+        jobs: Workload,
+        route: Route,
+        types: Mapping[str, InstanceType],
+        cloud: CloudModel,
+        policy: Policy,
+        fallbacks: Sequence[Stock] = (),
     ) -> None:
         self.jobs = jobs
         self.route = route
@@ -59,8 +67,20 @@ class Simulation:
         for group in self.groups:
             self.yards.setdefault(group.key, Yard(group.key, cloud.luck(group.key.owner)))
         self._yard_of = [self.yards[group.key] for group in self.groups]
-        self._each = holdings(self.groups, types, self.matcher, route)
-        self._price = hourly_prices(types, route, cloud.spot_share)
+        stocks = (Stock(route, types), *fallbacks)
+        self.routes = {stock.route.name: stock.route for stock in stocks}
+        self.types_in: dict[Place, dict[str, InstanceType]] = {}
+        """What there is in each place of all those routes' types."""
+        for stock in stocks:
+            self.types_in.setdefault(stock.route.place, {}).update(stock.types)
+        self._offers = {
+            stock.route.name: offers(stock, self.groups, self.matcher, cloud.spot_share) for stock in stocks
+        }
+        self._own = next(iter(self._offers[route.name].values()))
+        everything = [
+            offer for by_market in self._offers.values() for named in by_market.values() for offer in named.values()
+        ]
+        self._can_run = [any(offer.each[shape] for offer in everything) for shape in range(len(self.groups))]
         self._size = [(g.cpus, g.memory_mib, g.disk_kib, g.gpus) for g in self.groups]
         self._heap: list[tuple[float, int, Any, Any]] = []
         self._events = 0
@@ -74,11 +94,22 @@ class Simulation:
 
     def each(self, shape: int, kind: str) -> int:
         """How many jobs of the shape a machine of the type runs at a time; 0 where they don't match."""
-        return self._each[shape][kind]
+        return self._own[kind].each[shape]
 
     def hourly(self, kind: str) -> float:
         """USD."""
-        return self._price[kind]
+        return self._own[kind].hourly
+
+    def offers(self, kinds: Sequence[str], route: Route | None = None) -> tuple[Offer, ...]:
+        """
+        What there is to buy of some types.
+
+        Args:
+            route: The replayed one, or one that it falls back on, with the market that is meant; None: the replayed one
+                on its first market.
+        """
+        named = self._offers[route.name][route.market] if route else self._own
+        return tuple(named[kind] for kind in kinds)
 
     def run(self) -> Outcome:
         """Play it to the end: no job is left that something may still run."""
@@ -91,7 +122,7 @@ class Simulation:
         while at < count or heap:
             if at < count and (not heap or submitted[at] <= heap[0][0]):
                 shape = shapes[at]
-                if not any(self._each[shape].values()):
+                if not self._can_run[shape]:
                     unserved[f"of {self._described(shape)} could run on no type of route {self.route.name}"] += 1
                 elif jobs.seconds[at] > life:
                     unserved[too_long] += 1
@@ -137,7 +168,7 @@ class Simulation:
             and machine.memory >= memory
             and machine.disk >= disk
             and machine.gpus >= gpus
-            and self._each[shape][machine.kind.name] > 0
+            and machine.offer.each[shape] > 0
         )
 
     def _start(self, job: int, shape: int, machine: Machine, now: float) -> None:
@@ -216,23 +247,31 @@ class Simulation:
     def _fulfil(self, argument: tuple[Yard, Ask], now: float) -> None:
         """Bring what the cloud has of what was asked for; try again while it is wanted."""
         yard, ask = argument
-        kind = next((name for name in ask.kinds if not self.cloud.short_of(name, now)), None)
+        offer = next((offer for offer in ask.offers if not self._short_of(offer, now)), None)
         if not self.policy.is_open(ask.token):
             yard.coming -= ask.count
-        elif kind is None:
+            yard.short.pop(ask.token, None)
+        elif offer is None:
+            if ask.token not in yard.short:
+                yard.short[ask.token] = now
+                self.plan_soon(yard, now + REACTION_S)
             self._later(now + _REFILL_S, self._fulfil, argument)
         else:
             yard.coming -= ask.count
+            yard.short.pop(ask.token, None)
             for _ in range(ask.count):
-                self._begin(yard, kind, ask.token, now)
+                self._begin(yard, offer, ask.token, now)
 
-    def _begin(self, yard: Yard, kind: str, token: str, now: float) -> None:
+    def _short_of(self, offer: Offer, now: float) -> bool:
+        return offer.market is Market.SPOT and self.cloud.short_of(offer.place, offer.kind.name, now)
+
+    def _begin(self, yard: Yard, offer: Offer, token: str, now: float) -> None:
         self._bought += 1
         ready = now + self.cloud.boots_in(yard.luck)
-        machine = Machine(f"i-{self._bought:06d}", self.types[kind], yard, token, now, ready)
+        machine = Machine(f"i-{self._bought:06d}", offer, yard, token, now, ready)
         yard.machines[machine.id] = machine
         self._later(ready, self._joined, machine)
-        lost = self.cloud.interrupted_in(yard.luck) if self.route.market is not Market.ON_DEMAND else None
+        lost = self.cloud.interrupted_in(yard.luck) if offer.market is Market.SPOT else None
         if lost is not None:
             self._later(now + lost, self._interrupted, machine)
 
@@ -242,16 +281,16 @@ class Simulation:
         kind = machine.kind
         machine.up, machine.known = True, None
         machine.cpus, machine.memory = kind.vcpus, usable_memory_mib(kind)
-        machine.disk, machine.gpus = usable_disk_kib(kind, self.route.volume_gib), kind.gpus
+        machine.disk, machine.gpus = machine.offer.disk_kib, kind.gpus
         machine.yard.free[machine] = None
         machine.yard.blocked.clear()
         self._fill(machine, now)
 
     def _interrupted(self, machine: Machine, now: float) -> None:
         if machine.id in machine.yard.machines:
-            self.end(machine, now)
+            self.end(machine, now, taken_back=True)
 
-    def end(self, machine: Machine, now: float) -> None:
+    def end(self, machine: Machine, now: float, *, taken_back: bool = False) -> None:
         """It is gone; what ran on it waits again, before all others."""
         yard = machine.yard
         del yard.machines[machine.id]
@@ -267,10 +306,10 @@ class Simulation:
             else:
                 self.ledger.unserved[f"lost their machine {_EVICTIONS} times, and were given up"] += 1
         machine.jobs.clear()
-        price = self._price[machine.kind.name]
-        self.ledger.machine(machine.launched, machine.ready, now, machine.kind.vcpus, price)
+        self.ledger.machine(machine.launched, machine.ready, now, machine.kind.vcpus, machine.offer.hourly)
         if machine.known is not None and yard.annex is not None:
-            yard.gone.append(replace(machine.known, gone=datetime.fromtimestamp(now, UTC)))
+            at = datetime.fromtimestamp(now, UTC)
+            yard.gone.append(replace(machine.known, gone=at, interrupted=at if taken_back else None))
         if yard.idle:
             self.plan_soon(yard, now + REACTION_S)
 

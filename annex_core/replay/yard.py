@@ -7,7 +7,9 @@ from random import Random
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
+from annex_core.model.setback import Setback, Subject
 from annex_core.model.supply import Instance, Slot
+from annex_core.replay.offers import Offer
 
 
 class Machine:
@@ -25,6 +27,7 @@ class Machine:
         "known",
         "launched",
         "memory",
+        "offer",
         "ready",
         "slot",
         "token",
@@ -32,9 +35,10 @@ class Machine:
         "yard",
     )
 
-    def __init__(self, id_: str, kind: InstanceType, yard: "Yard", token: str, launched: float, ready: float) -> None:
+    def __init__(self, id_: str, offer: Offer, yard: "Yard", token: str, launched: float, ready: float) -> None:
         self.id = id_
-        self.kind = kind
+        self.offer = offer
+        self.kind: InstanceType = offer.kind
         self.yard = yard
         self.token = token
         self.launched = launched
@@ -82,6 +86,12 @@ class Yard:
     """When the policy is asked about it next."""
     planned: float = float("-inf")
     """When it was asked last."""
+    short: dict[str, float] = field(default_factory=dict)
+    """Tokens of what the cloud has none of, and since when."""
+    obstacles: dict[str, str] = field(default_factory=dict)
+    """Those of them that the planner has been told of, in AWS's words."""
+    setbacks: dict[Subject, Setback] = field(default_factory=dict)
+    """What it remembers of them."""
     vain: int = 0
     """How often it was asked in a row for nothing."""
     coming: int = 0

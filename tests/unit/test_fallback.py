@@ -142,10 +142,10 @@ def test_an_order_by_hand_is_filled_with_what_there_is(setbacks, market):
     assert [(each[0], each[2]) for each in asked(some)] == [(market, 3)]
 
 
-def closed(route, ago, *, told="AWS has none", setbacks=()):
+def closed(route, ago, *groups, told="AWS has none", setbacks=()):
     open_ = launch(types=("c5.large",), intended=NOW - ago, state=LaunchState.REQUESTED)
     some = living(
-        [group(4)],
+        groups or [group(4)],
         at=RegionView(fleets=[fleet()]),
         routes={"spot": route},
         launches=[open_],
@@ -157,9 +157,28 @@ def closed(route, ago, *, told="AWS has none", setbacks=()):
 
 def test_a_request_that_aws_has_nothing_for_is_given_up_when_the_fallback_is_due():
     soon = replace(BOTH, fallback_after=3 * MINUTE)
-    none = short("c5.large", since=5 * MINUTE)
-    assert closed(soon, 4 * MINUTE, setbacks=none)
-    assert not closed(soon, 2 * MINUTE, setbacks=none)
+    assert closed(soon, 4 * MINUTE, setbacks=short(since=4 * MINUTE))
+    assert closed(soon, 2 * MINUTE, setbacks=short(since=4 * MINUTE)), "it was tried when the fallback was due already"
+    assert not closed(soon, 4 * MINUTE, setbacks=short(since=2 * MINUTE))
+    assert not closed(soon, MINUTE / 2, setbacks=short(since=4 * MINUTE))
+
+
+SPOT = replace(BOTH, market=Market.SPOT)
+ONE_SHORT = short("c5.large")
+
+
+def test_one_that_other_types_can_replace_is_given_up_after_a_minute():
+    assert closed(SPOT, MINUTE, setbacks=ONE_SHORT)
+    assert closed(BOTH, MINUTE, setbacks=ONE_SHORT)
+    assert not closed(SPOT, MINUTE / 2, setbacks=ONE_SHORT)
+
+
+def test_one_is_waited_for_whose_jobs_nothing_else_can_run_now():
+    picky = group(2, requirements='TARGET.EC2InstanceType == "c5.large"')
+    assert not closed(SPOT, 9 * MINUTE, group(2), picky, setbacks=ONE_SHORT)
+    assert not closed(SPOT, 9 * MINUTE, setbacks=short()), "AWS has none of anything"
+    assert not closed(replace(SPOT, max_vcpus=2), 9 * MINUTE, setbacks=ONE_SHORT), "a larger one is over the cap"
+    assert closed(replace(SPOT, max_vcpus=4), MINUTE, setbacks=ONE_SHORT)
 
 
 def test_a_request_that_aws_may_still_fill_is_waited_for():
@@ -169,7 +188,7 @@ def test_a_request_that_aws_may_still_fill_is_waited_for():
 
 
 def test_without_a_fallback_it_is_waited_for_as_long_as_the_route_says():
-    assert not closed(replace(BOTH, market=Market.SPOT), 9 * MINUTE, setbacks=short("c5.large"))
+    assert not closed(SPOT, 9 * MINUTE, setbacks=short())
 
 
 def test_a_trial_is_one_also_where_there_is_a_fallback():

@@ -1,17 +1,21 @@
 """A replay keeps its books: every job is run or explained, and what is paid is what machines there were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annex_core.model.hardware import InstanceType
+from annex_core.model.place import Place
 from annex_core.model.route import Market, Route
+from annex_core.planner.shortages import LONGEST
 from annex_core.replay.asking import Policy
 from annex_core.replay.cloud import CloudModel
+from annex_core.replay.offers import Offer, Stock
 from annex_core.replay.oracle import oracle
 from annex_core.replay.outcome import Outcome
 from annex_core.replay.planning import Planner
@@ -19,6 +23,7 @@ from annex_core.replay.policies import Feedback, Fixed, IdleShare
 from annex_core.replay.side_by_side import replayed
 from annex_core.replay.simulation import Simulation
 from annex_core.replay.workload import Arrival, Shape, Workload, by_owner, workload
+from annex_core.replay.yard import Yard
 from tests.unit.world import ROUTE, TYPES
 
 CALM = CloudModel(boot_spread=0, shortage=0, interruptions=0)
@@ -37,8 +42,9 @@ def simulation(
     cloud: CloudModel = CALM,
     route: Route = ROUTE,
     types: dict[str, InstanceType] = TYPES,
+    fallbacks: Sequence[Stock] = (),
 ) -> Simulation:
-    return Simulation(jobs, route, types, cloud, policy)
+    return Simulation(jobs, route, types, cloud, policy, fallbacks)
 
 
 def played(arrivals: list[Arrival], policy: Policy | None = None, **given: object) -> Outcome:
@@ -141,18 +147,75 @@ def test_on_demand_machines_are_not_interrupted_and_cost_their_whole_price() -> 
 
 
 class Short(CloudModel):
-    """Of everything, for two hours."""
+    """Of everything in the route's region, for two hours."""
 
-    def short_of(self, kind: str, at: float) -> bool:
-        return at < 1e9 + 7200
+    def short_of(self, place: Place, kind: str, at: float) -> bool:
+        return place.region == ROUTE.region and at < 1e9 + 7200
+
+
+SHORT = Short(boot_spread=0, interruptions=0)
 
 
 def test_what_was_short_for_two_hours_is_asked_for_again_and_not_at_the_leases_end() -> None:
-    found = simulation(workload(at_once(4)), Planner("route"))
-    found.cloud = Short(boot_spread=0, interruptions=0)
-    outcome = found.run()
+    outcome = played(at_once(4), cloud=SHORT)
     assert outcome.unserved == 0
-    assert 7000 < outcome.mean_wait < 7200 + ROUTE.fulfil_within.total_seconds() + 300
+    assert 7000 < outcome.mean_wait < 7200 + LONGEST.total_seconds() + 300
+
+
+def test_what_one_type_lacks_another_one_has_at_once() -> None:
+    class One(CloudModel):
+        def short_of(self, place: Place, kind: str, at: float) -> bool:
+            return kind == "c5.large"
+
+    outcome = played(at_once(8), cloud=One(boot_spread=0, interruptions=0))
+    assert outcome.mean_wait < 120 + 120 + CALM.boot.total_seconds() + 30
+
+
+class Noting(Simulation):
+    """Where and in which market each machine was bought."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.bought: list[tuple[str, Market]] = []
+
+    def _begin(self, yard: Yard, offer: Offer, token: str, now: float) -> None:
+        self.bought.append((offer.place, offer.market))
+        super()._begin(yard, offer, token, now)
+
+
+def test_in_a_shortage_the_other_route_or_the_other_market_serves_and_then_spot_does_again() -> None:
+    west = Stock(replace(ROUTE, name="west", region="us-west-2"), TYPES)
+    jobs = at_once(8) + at_once(8, since=1e9 + 4 * 3600)
+    after = ROUTE.fallback_after.total_seconds()
+
+    def ran(route: Route, *fallbacks: Stock) -> tuple[Outcome, list[tuple[str, Market]]]:
+        world = Noting(workload(jobs), route, TYPES, SHORT, Planner("route"), fallbacks)
+        outcome = world.run()
+        return outcome, list(dict.fromkeys(world.bought))
+
+    alone, spot = ran(ROUTE)
+    both, elsewhere = ran(replace(ROUTE, fallback=("west",)), west)
+    lasting, mixed = ran(replace(ROUTE, market=Market.SPOT_THEN_ON_DEMAND))
+    assert spot == [(ROUTE.region, Market.SPOT)]
+    assert elsewhere == [("us-west-2", Market.SPOT), (ROUTE.region, Market.SPOT)]
+    assert mixed == [(ROUTE.region, Market.ON_DEMAND), (ROUTE.region, Market.SPOT)]
+    assert both.mean_wait < after
+    assert after / 2 < lasting.mean_wait < 2 * after < alone.mean_wait
+    assert alone.unserved == both.unserved == lasting.unserved == 0
+
+
+def test_on_demand_machines_cost_their_whole_price_where_they_stand_in_for_spot_ones() -> None:
+    route = replace(ROUTE, market=Market.SPOT_THEN_ON_DEMAND, instance_types=("c5.large",))
+    only = {"c5.large": TYPES["c5.large"]}
+    found = played(at_once(2), cloud=replace(SHORT, spot_share=0.01), route=route, types=only)
+    assert found.dollars / found.machines > float(only["c5.large"].on_demand or 0) * 600 / 3600
+
+
+def test_after_so_many_evictions_as_the_route_says_on_demand_machines_run_what_is_left() -> None:
+    rough = replace(CALM, interruptions=6.0)
+    jobs = at_once(40, seconds=3000)
+    given = replace(ROUTE, market=Market.SPOT_THEN_ON_DEMAND, fallback_evictions=2)
+    assert played(jobs, cloud=rough, route=given).lost < played(jobs, cloud=rough).lost / 2
 
 
 def test_jobs_that_outlast_a_lease_are_run_in_the_next_one_where_they_fit_and_the_replay_ends() -> None:

@@ -1,12 +1,16 @@
 """condor_annex replay: its table, its document, its plot, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from annex_core.adapters.routes import Reading
 from annex_core.cli import replay
 from annex_core.cli.main import main
+from annex_core.model.route import Market, Route
 from tests.unit.test_workloads import SWF
 from tests.unit.world import ROUTE
 
@@ -15,7 +19,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(replay, "known_routes", lambda _: [ROUTE])
+    monkeypatch.setattr(replay, "known_routes", lambda: Reading({ROUTE.name: ROUTE}, {}, ()))
     written = tmp_path / "month.swf"
     written.write_text(SWF)
     return str(written)
@@ -87,3 +91,31 @@ def test_where_no_job_could_run_the_exit_status_says_so(file: str, capsys: pytes
     Path(file).write_text("1 10 3 600 500 -1 100 500 -1 2048 1 7 1 3 1 -1 -1 -1\n")
     assert main(["replay", file]) == 1
     assert "500 CPUs" in capsys.readouterr().out
+
+
+def replayed_by(
+    *routes: Route, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[dict[str, Any]]:
+    """Outcomes of routes in a cloud that is short of most types most of the time."""
+    monkeypatch.setattr(replay, "known_routes", lambda: Reading({each.name: each for each in routes}, {}, ()))
+    assert main(["replay", file, "-json", "-shortage", "0.9", "-seed", "1"]) == 0
+    outcomes: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["outcomes"]
+    return outcomes
+
+
+def test_a_route_falls_back_on_those_that_it_names(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lasting = replace(ROUTE, name="lasting", market=Market.ON_DEMAND)
+    falling = replace(ROUTE, name="falling", fallback=("lasting", "gone"))
+    found = replayed_by(falling, lasting, ROUTE, file=file, monkeypatch=monkeypatch, capsys=capsys)
+    waits = {each["name"]: each["mean_wait"] for each in found}
+    assert waits["route lasting"] < waits["route falling"] < waits["route spot"]
+
+
+def test_whoever_signs_a_routes_calls_pays_the_same(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = replace(ROUTE, name="own", credentials="owner")
+    first, second = replayed_by(own, ROUTE, file=file, monkeypatch=monkeypatch, capsys=capsys)
+    assert first | {"name": ""} == second | {"name": ""}

@@ -75,6 +75,13 @@ def test_then_one_machine_is_asked_for():
     assert "one machine is asked for, to see whether there are any again" in sentence(seen)
 
 
+def test_a_type_is_tried_with_one_machine_however_the_jobs_are_packed():
+    tried = short("c5.large", ago=6 * FIRST) + short("c5.xlarge", "c5.4xlarge", ago=5 * FIRST)
+    found = asked(snapshot([group(8)], setbacks=tried))
+    assert len(found) > 1
+    assert {target for _, target in found} == {1}
+
+
 def test_of_two_annexes_one_tries():
     route = replace(ROUTE, instance_types=("c5.large",))
     seen = snapshot([group(40), group(40, key=BOB)], routes={"spot": route}, setbacks=short("c5.large", ago=FIRST))
