@@ -72,7 +72,7 @@ def run_time(luck: random.Random, mean: float, variation: float, longest: float 
 
 def burst(luck: random.Random, kind: Shape, at: float, jobs: int, mean: float, variation: float) -> Iterator[Arrival]:
     for _ in range(jobs):
-        yield kind, START + at // STEP_S * STEP_S, run_time(luck, mean, variation)
+        yield Arrival(kind, START + at // STEP_S * STEP_S, run_time(luck, mean, variation))
 
 
 def taught(luck: random.Random, kind: Shape, mean: float, variation: float) -> list[Arrival]:
@@ -116,7 +116,7 @@ def heavy(luck: random.Random) -> Case:
     case = _bursts(luck, 2.0, ["heavy0", "heavy1"])
     kind = Shape("alice", 2, 8000, 10**6, 1, executable="island")
     mean = luck.uniform(1800, 3600)
-    jobs = [(case.jobs.shapes[s], at, ran) for s, at, ran in _columns(case.jobs)]
+    jobs = [Arrival(case.jobs.shapes[s], at, ran) for s, at, ran in _columns(case.jobs)]
     for _ in range(2):
         jobs += burst(luck, kind, luck.uniform(0, 1.5 * _HOUR), luck.randint(3, 8), mean, 1.0)
     return replace(case, jobs=workload(jobs), taught=[*case.taught, *taught(luck, kind, mean, 1.0)])
@@ -158,8 +158,9 @@ def world(of: Case, policy: Policy) -> Simulation:
     types = {n: t for n, t in catalogue.types(of.route.region, names).items() if t.on_demand is not None}
     cloud = CloudModel(boot=BOOT, boot_spread=0, shortage=0, interruptions=0)
     made = Simulation(of.jobs, replace(of.route, instance_types=tuple(types)), types, cloud, policy)
-    for kind, _, seconds in of.taught:
-        made.runtimes.learn(Finished(kind.owner, kind.executable, kind.batch, seconds))
+    for each in of.taught:
+        kind = each.shape
+        made.runtimes.learn(Finished(kind.owner, kind.executable, kind.batch, each.seconds))
     return made
 
 

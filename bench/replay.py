@@ -49,7 +49,7 @@ def arrivals(jobs: int, shapes: int) -> Iterator[Arrival]:
         of = luck.randrange(shapes)
         began = 1.7e9 + luck.randrange(DAYS) * 86400 + luck.gauss(13 * 3600, 3 * 3600)
         for at in range(min(max(1, int(luck.expovariate(shapes / jobs * 10))), jobs - made)):
-            yield kinds[of], began + at * 0.2, means[of] * luck.lognormvariate(0, 0.4)
+            yield Arrival(kinds[of], began + at * 0.2, means[of] * luck.lognormvariate(0, 0.4))
             made += 1
 
 

@@ -22,6 +22,7 @@ ATTRIBUTES = (
     "SUBMIT_Cmd",
     "QDate",
     "CompletionDate",
+    "JobStartDate",
     "JobCurrentStartExecutingDate",
     "JobCurrentStartDate",
     "RemoteWallClockTime",
@@ -101,7 +102,7 @@ class _Reading:
 
 
 def _whole(arrivals: Iterable[Arrival], since: float, where: str, reading: _Reading | None) -> Workload:
-    found = workload((each for each in arrivals if not each[1] < since), reading.left_out if reading else None)
+    found = workload((each for each in arrivals if not each.submitted < since), reading.left_out if reading else None)
     if not len(found):
         if reading and reading.empty:
             raise Refused(f"{where} is empty")
@@ -151,7 +152,15 @@ def _of_ads(found: Iterable[Ad]) -> Iterator[Arrival]:
         if ad.get("JobStatus") == _COMPLETED and ad.get("JobUniverse", _VANILLA) == _VANILLA:
             shape = _shape(ad)
             # Not the batch: each submission may have its own, and it asks for nothing.
-            yield shapes.setdefault(shape, shape), float(submitted or math.nan), run_seconds(ad)
+            yield Arrival(shapes.setdefault(shape, shape), float(submitted or math.nan), run_seconds(ad), _began(ad))
+
+
+def _began(ad: Ad) -> float:
+    """Its first run; where only the last one is known, that."""
+    for name in ("JobStartDate", "JobCurrentStartDate", "JobCurrentStartExecutingDate"):
+        if began := _whole_number(ad, name, 0):
+            return float(began)
+    return math.inf
 
 
 def _shape(ad: Ad) -> Shape:
@@ -241,7 +250,7 @@ def _of_swf(lines: Iterable[str], reading: _Reading) -> Iterator[Arrival]:
         if len(fields) < 11:
             raise ValueError(f"a line of {len(fields)} numbers, where SWF has 18: {text[:60]!r}")
         fields += [-1.0] * (_SWF_FIELDS - len(fields))
-        _, submitted, _, ran, allocated, _, used_kib, asked, _, asked_kib, _, user, _, executable = fields[:14]
+        _, submitted, waited, ran, allocated, _, used_kib, asked, _, asked_kib, _, user, _, executable = fields[:14]
         cpus = max(int(asked if asked > 0 else allocated), 1)
         kib = asked_kib if asked_kib > 0 else used_kib if used_kib > 0 else 1024 * 1024
         shape = Shape(
@@ -250,4 +259,4 @@ def _of_swf(lines: Iterable[str], reading: _Reading) -> Iterator[Arrival]:
             memory_mib=math.ceil(kib * cpus / 1024),
             executable=f"program{int(executable)}" if executable >= 0 else "",
         )
-        yield shape, start + submitted, ran
+        yield Arrival(shape, start + submitted, ran, start + submitted + waited if waited >= 0 else math.inf)

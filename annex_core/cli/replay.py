@@ -213,13 +213,16 @@ def show(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome], console
         )
     console.print(table)
     for each in outcomes:
+        if each.at_home:
+            text = f"{each.name}: {counted(each.at_home, 'job')} began at home before the annex had a slot for them"
+            console.print(text, soft_wrap=True)
         for why in each.why_unserved[:3]:
             console.print(f"{each.name}: {why}", markup=False, soft_wrap=True)
     console.print(
-        f"Supposed: a boot takes {_span(cloud.boot.total_seconds())}; a type is short in {cloud.shortage:.0%} of "
-        f"hours; {cloud.interruptions:.1%} of spot machines are taken back an hour; a machine costs "
-        f"{cloud.spot_share:g} of its on-demand list price, and volume and address. WASTE is what was paid for and did "
-        "no lasting work; BUSY is the share of joined machines that ran jobs.",
+        f"Supposed: a boot takes {_span(cloud.boot.total_seconds())}; a type is short on Spot in "
+        f"{cloud.shortage:.0%} of hours; {cloud.interruptions:.1%} of spot machines are taken back an hour; a machine "
+        f"costs {cloud.spot_share:g} of its on-demand list price, and volume and address. WASTE is what was paid for "
+        "and did no lasting work; BUSY is the share of joined machines that ran jobs.",
         style="dim",
     )
 

@@ -11,6 +11,7 @@ NAME = "oracle"
 def oracle(world: Simulation) -> Outcome:
     """
     What the workload would cost somebody who knows all arrivals and run times, boots in advance and pays by the slot.
+    Jobs that named no annex begin when they may join one.
 
     Each job runs on the type that costs least for it. A slot is kept for the next job where that comes sooner than a
     boot takes, else given back; it costs its share of its machine. There is no shortage, no interruption and no machine
@@ -31,7 +32,11 @@ def oracle(world: Simulation) -> Outcome:
     ]
     busy: dict[int, list[float]] = {}
     free: dict[int, list[float]] = {}
-    for at, ran, shape in zip(jobs.submitted, jobs.seconds, jobs.shape, strict=True):
+    for job, (ran, shape) in enumerate(zip(jobs.seconds, jobs.shape, strict=True)):
+        if world.runs_at_home(job):
+            ledger.ran_at_home(jobs.submitted[job], jobs.began[job])
+            continue
+        at = jobs.submitted[job] + world.after
         price = best[shape]
         if price is None:
             ledger.unserved["could run on no type of the route"] += 1
@@ -46,5 +51,5 @@ def oracle(world: Simulation) -> Outcome:
         else:
             ledger.slot(since, since, at + ran, price[1], price[0])
         heappush(running, at + ran)
-        ledger.job(at, at, at + ran, world.groups[shape].cpus)
+        ledger.job(jobs.submitted[job], at, at + ran, world.groups[shape].cpus)
     return ledger.outcome(NAME)

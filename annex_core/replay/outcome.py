@@ -37,6 +37,8 @@ class Outcome:
     unserved: int
     """Jobs that never ran."""
     why_unserved: tuple[str, ...]
+    at_home: int
+    """Jobs that began at home before a machine of the annex had a slot for them; they cost nothing."""
     dollars: float
     mean_wait: float
     """From submission to the end, less the job's own run time: what was run twice counts as waiting."""
@@ -83,6 +85,8 @@ class Ledger:
     """How often the policy was asked."""
     unserved: Counter[str] = field(default_factory=Counter)
     """Jobs that never ran, by what is to be said of them."""
+    at_home: int = 0
+    """Jobs that ran at home."""
     waits: "array[float]" = field(default_factory=lambda: array("d"))
 
     def __post_init__(self) -> None:
@@ -92,7 +96,7 @@ class Ledger:
 
     def add(self, other: "Ledger") -> None:
         """Take in what another one of the same span has of other owners."""
-        for name in ("dollars", "useful", "paid", "boot", "lost", "joined", "machines", "plans"):
+        for name in ("dollars", "useful", "paid", "boot", "lost", "joined", "machines", "plans", "at_home"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.ended = max(self.ended, other.ended)
         self.unserved.update(other.unserved)
@@ -108,6 +112,11 @@ class Ledger:
         self.ended = max(self.ended, ended)
         self._mark("wanted", submitted, ended, cpus)
         self._mark("busy", began, ended, cpus)
+
+    def ran_at_home(self, submitted: float, began: float) -> None:
+        """A job has begun where it would have run anyhow."""
+        self.at_home += 1
+        self.waits.append(began - submitted)
 
     def evicted(self, began: float, ended: float, cpus: int) -> None:
         """A job's machine went before its end."""
@@ -152,6 +161,7 @@ class Ledger:
             jobs=len(waits) + unserved,
             unserved=unserved,
             why_unserved=tuple(f"{counted(number, 'job')} {why}" for why, number in self.unserved.most_common()),
+            at_home=self.at_home,
             dollars=self.dollars,
             mean_wait=sum(waits) / len(waits) if waits else 0.0,
             p95_wait=waits[min(int(len(waits) * 0.95), len(waits) - 1)] if waits else 0.0,

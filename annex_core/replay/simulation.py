@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from math import nan
+from math import inf, isnan, nan
 from typing import Any
 
 from annex_core.model.demand import JobGroup
@@ -90,6 +90,8 @@ class Simulation:
         self._ended = [0] * len(jobs.shapes)
         self._evicted: dict[int, int] = {}
         self._timeout = policy.idle_timeout(route)
+        self.after = route.after.total_seconds() if route.after is not None else 0.0
+        """Seconds that a job waits at home before it joins the annex."""
         self.ledger = Ledger(*jobs.span)
 
     def each(self, shape: int, kind: str) -> int:
@@ -113,21 +115,23 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Play it to the end: no job is left that something may still run."""
-        jobs, heap = self.jobs, self._heap
+        jobs, heap, after = self.jobs, self._heap, self.after
         submitted, shapes = jobs.submitted, jobs.shape
         life = self.route.lifetime.total_seconds() - _LAST_START_S
         too_long = f"ran longer than an annex of route {self.route.name} lives"
         unserved = self.ledger.unserved
         at, count = 0, len(jobs)
         while at < count or heap:
-            if at < count and (not heap or submitted[at] <= heap[0][0]):
+            if at < count and (not heap or submitted[at] + after <= heap[0][0]):
                 shape = shapes[at]
-                if not self._can_run[shape]:
+                if self.runs_at_home(at):
+                    self.ledger.ran_at_home(submitted[at], jobs.began[at])
+                elif not self._can_run[shape]:
                     unserved[f"of {self._described(shape)} could run on no type of route {self.route.name}"] += 1
                 elif jobs.seconds[at] > life:
                     unserved[too_long] += 1
                 else:
-                    self._arrive(at, shape, submitted[at])
+                    self._arrive(at, shape, submitted[at] + after)
                 at += 1
                 continue
             now, number, what, argument = heappop(heap)
@@ -146,6 +150,20 @@ class Simulation:
 
     # --- jobs ---
 
+    def runs_at_home(self, job: int) -> bool:
+        """The route is for jobs that named no annex, and this one began before it would have joined."""
+        return self.route.after is not None and self.jobs.began[job] <= self.jobs.submitted[job] + self.after
+
+    def _free_at_home(self, job: int, now: float) -> None:
+        shape = self.jobs.shape[job]
+        yard = self._yard_of[shape]
+        if isnan(self.began[job]):
+            yard.idle[shape].remove(job)
+            if not yard.idle[shape]:
+                del yard.idle[shape]
+            self.ledger.ran_at_home(self.jobs.submitted[job], now)
+            self.plan_soon(yard, now + REACTION_S)
+
     def _arrive(self, job: int, shape: int, now: float) -> None:
         yard = self._yard_of[shape]
         waiting = yard.idle.get(shape)
@@ -160,6 +178,8 @@ class Simulation:
         else:
             waiting.append(job)
         self.plan_soon(yard, now + REACTION_S)
+        if self.route.after is not None and self.jobs.began[job] < inf:
+            self._later(self.jobs.began[job], self._free_at_home, job)
 
     def _room(self, machine: Machine, shape: int) -> bool:
         cpus, memory, disk, gpus = self._size[shape]

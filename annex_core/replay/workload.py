@@ -4,12 +4,10 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
+from typing import NamedTuple
 
 from annex_core.planner.runtimes import LONGEST
-
-Arrival = tuple["Shape", float, float]
-"""A job: what it is like, when it was submitted (epoch seconds), how long it ran (seconds)."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,21 @@ class Shape:
     batch: str = ""
 
 
+class Arrival(NamedTuple):
+    """A job."""
+
+    shape: Shape
+    submitted: float
+    """Epoch seconds."""
+    seconds: float
+    """How long it ran."""
+    began: float = inf
+    """When it first did, epoch seconds; inf where that is not known."""
+
+
 @dataclass(frozen=True)
 class Workload:
-    """Jobs in the order of their submission; three columns, since there may be millions."""
+    """Jobs in the order of their submission, as columns, since there may be millions."""
 
     shapes: Sequence[Shape]
     submitted: Sequence[float]
@@ -36,6 +46,8 @@ class Workload:
     seconds: Sequence[float]
     shape: Sequence[int]
     """Index into *shapes*."""
+    began: Sequence[float]
+    """When each began where it was recorded, epoch seconds; inf where that is not known."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many recorded jobs are not among them, by the reason: a relative clause."""
 
@@ -67,20 +79,22 @@ def workload(jobs: Iterable[Arrival], left_out: Mapping[str, int] | None = None)
     """
     senseless: Counter[str] = Counter()
     numbers: dict[Shape, int] = {}
-    submitted, seconds, shape = array("d"), array("d"), array("L")
-    for kind, at, ran in jobs:
+    submitted, seconds, shape, began = array("d"), array("d"), array("L"), array("d")
+    for kind, at, ran, first in jobs:
         if why := _senseless(at, ran):
             senseless[why] += 1
         else:
             submitted.append(at)
             seconds.append(ran)
             shape.append(numbers.setdefault(kind, len(numbers)))
+            began.append(first if first >= at else inf)
     order = sorted(range(len(submitted)), key=submitted.__getitem__)
     return Workload(
         tuple(numbers),
         array("d", [submitted[n] for n in order]),
         array("d", [seconds[n] for n in order]),
         array("L", [shape[n] for n in order]),
+        array("d", [began[n] for n in order]),
         left_out={**(left_out or {}), **senseless},
     )
 
@@ -100,13 +114,14 @@ def by_owner(jobs: Workload, parts: int) -> list[Workload]:
         part = into.get(each.owner, 0)
         new.append((part, len(shapes[part])))
         shapes[part].append(each)
-    columns = [(array("d"), array("d"), array("L")) for _ in held]
-    for at, ran, shape in zip(jobs.submitted, jobs.seconds, jobs.shape, strict=True):
+    columns = [(array("d"), array("d"), array("L"), array("d")) for _ in held]
+    for at, ran, shape, first in zip(jobs.submitted, jobs.seconds, jobs.shape, jobs.began, strict=True):
         part, number = new[shape]
-        submitted, seconds, numbers = columns[part]
+        submitted, seconds, numbers, began = columns[part]
         submitted.append(at)
         seconds.append(ran)
         numbers.append(number)
+        began.append(first)
     return [Workload(tuple(its), *each, period=jobs.span) for its, each in zip(shapes, columns, strict=True) if each[0]]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ BIG = Shape("alice", cpus=500)
 
 
 def at_once(count: int, seconds: float = 600.0, shape: Shape = ONE, since: float = 1e9) -> list[Arrival]:
-    return [(shape, since, seconds)] * count
+    return [Arrival(shape, since, seconds)] * count
 
 
 def simulation(
@@ -69,6 +70,46 @@ def test_what_is_paid_is_the_machine_from_launch_to_its_idle_timeout() -> None:
     )
 
 
+class Short(CloudModel):
+    """Of everything in the route's region, for two hours."""
+
+    def short_of(self, place: Place, kind: str, at: float) -> bool:
+        return place.region == ROUTE.region and at < 1e9 + 7200
+
+
+SHORT = Short(boot_spread=0, interruptions=0)
+
+
+BURST = replace(ROUTE, after=timedelta(minutes=10))
+
+
+@pytest.mark.parametrize("play", [*ALL, None])
+def test_jobs_that_named_no_annex_join_one_when_they_have_waited_at_home(
+    play: Callable[[], Policy] | None,
+) -> None:
+    soon, late, never = (Arrival(ONE, 1e9, 600.0, 1e9 + began) for began in (600, 50_000, inf))
+    jobs = workload([soon] * 2 + [late] * 3 + [never])
+    found = simulation(jobs, play(), route=BURST).run() if play else oracle(simulation(jobs, Fixed(1), route=BURST))
+    assert (found.jobs, found.at_home, found.unserved) == (6, 2, 0)
+    assert found.useful == pytest.approx(4 * 600 / 3600)
+    assert found.mean_wait >= 600
+    named = simulation(jobs, play()).run() if play else oracle(simulation(jobs, Fixed(1)))
+    assert (named.at_home, named.useful) == (0, pytest.approx(6 * 600 / 3600))
+
+
+def test_they_run_wherever_a_slot_is_free_first() -> None:
+    one = replace(BURST, max_instances=1, instance_types=("c5.large",))
+    jobs = [Arrival(ONE, 1e9, 3000.0, 1e9 + began) for began in (4000, 4000, 1200, 1300)]
+    found = played(jobs, route=one, types={"c5.large": TYPES["c5.large"]})
+    assert (found.at_home, found.machines, found.unserved) == (2, 1, 0)
+    assert found.ended < 1e9 + 600 + 300 + 3000
+
+
+def test_no_machine_is_waited_for_that_all_jobs_have_gone_home_before() -> None:
+    found = played([Arrival(ONE, 1e9, 3000.0, 1e9 + 800)], route=BURST, cloud=SHORT)
+    assert (found.at_home, found.machines, found.dollars) == (1, 0, 0)
+
+
 @pytest.mark.parametrize("policy", ALL)
 def test_what_no_type_can_run_is_counted_and_explained(policy: Callable[[], Policy]) -> None:
     found = played([*at_once(2), *at_once(3, shape=BIG)], policy())
@@ -96,7 +137,7 @@ OWNERS = [replace(ONE, owner=owner) for owner in ("alice", "bob", "carol")]
 
 
 def of_several_owners() -> Workload:
-    arrivals = [(shape, 1e9 + 900.0 * n, 3000.0 + 40 * n) for n in range(20) for shape in OWNERS[: 1 + n % 3]]
+    arrivals = [Arrival(shape, 1e9 + 900.0 * n, 3000.0 + 40 * n) for n in range(20) for shape in OWNERS[: 1 + n % 3]]
     return workload([*arrivals, *at_once(2, shape=replace(BIG, owner="carol"))])
 
 
@@ -144,16 +185,6 @@ def test_on_demand_machines_are_not_interrupted_and_cost_their_whole_price() -> 
     found = played(at_once(20, seconds=3000), IdleShare(), cloud=rough, route=given)
     assert found.lost == 0
     assert simulation(workload(at_once(1)), Fixed(1), rough, given).hourly("c5.large") > 0.085
-
-
-class Short(CloudModel):
-    """Of everything in the route's region, for two hours."""
-
-    def short_of(self, place: Place, kind: str, at: float) -> bool:
-        return place.region == ROUTE.region and at < 1e9 + 7200
-
-
-SHORT = Short(boot_spread=0, interruptions=0)
 
 
 def test_what_was_short_for_two_hours_is_asked_for_again_and_not_at_the_leases_end() -> None:
@@ -263,7 +294,8 @@ def test_a_planner_is_asked_on_change_only() -> None:
 
 
 ARRIVALS = st.lists(
-    st.tuples(
+    st.builds(
+        Arrival,
         st.builds(
             Shape,
             owner=st.sampled_from(["alice", "bob"]),
@@ -283,7 +315,7 @@ ARRIVALS = st.lists(
 def test_the_books_balance(arrivals: list[Arrival], which: int, seed: int) -> None:
     cloud = CloudModel(shortage=0.1, interruptions=0.05, seed=seed)
     found = played(arrivals, ALL[which](), cloud=cloud)
-    work = sum(seconds * shape.cpus for shape, _, seconds in arrivals) / 3600
+    work = sum(each.seconds * each.shape.cpus for each in arrivals) / 3600
     assert (found.jobs, found.unserved) == (len(arrivals), 0)
     assert found.useful == pytest.approx(work)
     assert found.useful + found.lost <= found.joined + 1e-6
@@ -292,7 +324,7 @@ def test_the_books_balance(arrivals: list[Arrival], which: int, seed: int) -> No
 
 @pytest.mark.parametrize("policy", ALL)
 def test_nobody_is_as_quick_or_as_cheap_as_the_oracle_over_long_jobs_of_one_shape(policy: Callable[[], Policy]) -> None:
-    jobs = [(ONE, 1e9 + 700 * number, 5000.0) for number in range(40)]
+    jobs = [Arrival(ONE, 1e9 + 700 * number, 5000.0) for number in range(40)]
     best = oracle(simulation(workload(jobs), Fixed(1)))
     found = played(jobs, policy())
     assert (best.mean_wait, best.unserved) == (0, 0)
@@ -302,7 +334,8 @@ def test_nobody_is_as_quick_or_as_cheap_as_the_oracle_over_long_jobs_of_one_shap
 
 def test_the_oracle_keeps_a_slot_over_a_gap_shorter_than_a_boot_and_pays_no_boot_for_it() -> None:
     def cost(gap: float) -> float:
-        return oracle(simulation(workload([(ONE, 1e9, 600.0), (ONE, 1e9 + 600 + gap, 600.0)]), Fixed(1))).paid * 3600
+        jobs = [Arrival(ONE, at, 600.0) for at in (1e9, 1e9 + 600 + gap)]
+        return oracle(simulation(workload(jobs), Fixed(1))).paid * 3600
 
     boot = CALM.boot.total_seconds()
     assert cost(20) == pytest.approx(boot + 600 + 20 + 600)

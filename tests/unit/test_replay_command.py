@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,12 @@ def test_whoever_signs_a_routes_calls_pays_the_same(
     own = replace(ROUTE, name="own", credentials="owner")
     first, second = replayed_by(own, ROUTE, file=file, monkeypatch=monkeypatch, capsys=capsys)
     assert first | {"name": ""} == second | {"name": ""}
+
+
+def test_how_many_jobs_ran_at_home_is_told(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bursting = replace(ROUTE, after=timedelta(seconds=5))
+    monkeypatch.setattr(replay, "known_routes", lambda: Reading({"spot": bursting}, {}, ()))
+    assert main(["replay", file]) == 0
+    assert "route spot: 2 jobs began at home before the annex had a slot for them" in capsys.readouterr().out

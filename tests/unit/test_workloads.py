@@ -1,5 +1,6 @@
 """Recorded work, in each of the forms that it comes in."""
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def test_swf(tmp_path: Path) -> None:
     found = recorded(written(tmp_path, SWF))
     assert list(found.submitted) == [1700000005, 1700000010]
     assert list(found.seconds) == [60, 600]
+    assert list(found.began) == [1700000008, 1700000013]
     later = found.shapes[found.shape[1]]
     assert (later.owner, later.cpus, later.memory_mib, later.executable) == ("user7", 8, 16, "program3")
     assert found.shapes[found.shape[0]].owner == "nobody"
@@ -73,10 +75,18 @@ def test_swf(tmp_path: Path) -> None:
 def test_condor_history_with_expressions_evaluated_and_requirements_kept(tmp_path: Path) -> None:
     found = recorded(written(tmp_path, HISTORY))
     assert list(found.seconds) == [300]
+    assert list(found.began) == [1700000200]
     (shape,) = found.shapes
     assert (shape.owner, shape.cpus, shape.memory_mib) == ("alice", 2, 700)
     assert shape.requirements == "TARGET.HasDocker"
     assert shape.executable == "/home/alice/run.sh"
+
+
+def test_a_job_began_when_it_first_did_if_that_can_be_and_is_known(tmp_path: Path) -> None:
+    for line, began in (("JobStartDate = 1700000150", 1700000150), ("JobStartDate = 1600000000", inf)):
+        found = recorded(written(tmp_path, HISTORY.replace("QDate", f"{line}\nQDate", 1)))
+        assert list(found.began) == [began]
+    assert list(recorded(written(tmp_path, SWF.replace("10 3 600", "10 -1 600"))).began) == [1700000008, inf]
 
 
 def test_a_job_of_a_log_has_its_clusters_attributes_and_an_unfinished_one_is_left_out(tmp_path: Path) -> None:
