@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from annex_core.adapters.catalogue import Catalogue
+from annex_core.adapters.pool_limits import pool_limits
 from annex_core.adapters.routes import Reading, RouteBook, configured
 from annex_core.adapters.workloads import of_schedd, recorded
 from annex_core.cli.typed import Parser
@@ -111,12 +112,15 @@ def _jobs(wanted: argparse.Namespace) -> Workload:
 
 
 def _contestants(wanted: argparse.Namespace) -> list[Contestant]:
+    limits = pool_limits()
+    if limits.malformed:
+        raise Refused(f"ANNEX_LIMITS can't be read: {limits.malformed}")
     reading = known_routes()
     routes = _chosen(wanted.route, reading)
     made: list[Contestant] = []
     for route in routes:
         others = [_stock(reading.routes[name]) for name in route.fallback if name in reading.routes]
-        made.append(partial(_play, _stock(route), others, Planner(f"route {route.name}")))
+        made.append(partial(_play, _stock(route), others, Planner(f"route {route.name}", limits)))
     names = [*_KNOBS] if "all" in wanted.policy else wanted.policy
     for name in names:
         word, _, knob = name.partition(":")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from annex_core.model.limits import PoolLimits
 from annex_core.model.route import Route
 from annex_core.replay.offers import Offer
 from annex_core.replay.yard import Machine, Yard
@@ -23,6 +24,7 @@ class Ask:
     """Of any of them, the first that there is."""
     count: int
     token: str
+    yard: Yard
 
 
 @dataclass
@@ -31,11 +33,15 @@ class Decision:
     gives_up: Iterable[Machine] = ()
     """Machines to end now, busy or not."""
     again: float | None = None
-    """When to ask about this annex next though nothing has changed; epoch seconds."""
+    """When to ask next though nothing has changed; epoch seconds."""
+    about: Sequence[Yard] = ()
+    """The annexes that it is about, where it is not about the one alone."""
 
 
 class Policy(Protocol):
     name: str
+    limits: PoolLimits
+    """What annexes may have together, as far as the policy knows of it."""
 
     def idle_timeout(self, route: Route) -> float:
         """Seconds after which a machine without a job leaves."""

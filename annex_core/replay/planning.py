@@ -1,21 +1,26 @@
 """The planner as a replay's policy: the very plan() that the daemon calls, over snapshots of the simulated world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from annex_core.errors import NoCapacity
 from annex_core.model import tags
 from annex_core.model.annex import Annex, KnownInstance, Launch, LaunchState
 from annex_core.model.demand import JobCounts, JobGroup
+from annex_core.model.limits import UNLIMITED, PoolLimits, Spent
+from annex_core.model.names import AnnexKey
 from annex_core.model.place import Place
 from annex_core.model.plan import CloseLaunch, FinishAnnex, LaunchFleet, Plan, Terminate
 from annex_core.model.route import Route
 from annex_core.model.runtime import Runtime
+from annex_core.model.setback import Setback, Subject
 from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.supply import Instance, InstanceState, Slot
 from annex_core.planner.noes import lifted, subjects
+from annex_core.planner.outlay import by_month
 from annex_core.planner.plan import plan
 from annex_core.planner.shortages import set_back, until
 from annex_core.replay.asking import INTERVAL_S, Ask, Decision
@@ -36,14 +41,20 @@ class Planner:
     """
     Args:
         name: What its line in the table is called.
+        limits: What annexes may have together; with any, all of them are planned whenever one is.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, limits: PoolLimits = UNLIMITED) -> None:
         self.name = name
+        self.limits = limits
         self.last: Plan | None = None
         """What plan() said when it was asked last."""
         self._tokens = 0
         self._open: set[str] = set()
+        self._setbacks: dict[Subject, Setback] = {}
+        """Of all annexes, where they are planned together."""
+        self._spent: dict[tuple[AnnexKey, str], Decimal | None] = {}
+        """USD of finished annexes, by month; None where a price is not known."""
 
     def idle_timeout(self, route: Route) -> float:
         return route.idle_timeout.total_seconds()
@@ -53,26 +64,60 @@ class Planner:
 
     def decide(self, world: Simulation, yard: Yard, now: float) -> Decision:
         at = datetime.fromtimestamp(now, UTC)
-        _remember(yard, at)
-        taken = snapshot(world, yard, at)
+        yards = {yard.key: yard}
+        if self.limits:
+            yards = {each.key: each for each in world.yards.values() if each is yard or each.idle or each.annex}
+            for each in yards.values():
+                each.setbacks = self._setbacks
+        for each in yards.values():
+            _remember(each, at)
+        taken = snapshot(world, list(yards.values()), at)
+        if self.limits:
+            taken = replace(taken, pool_limits=self.limits, spent=self._past(world.route.name))
         decided = self.last = plan(taken, world.matcher)
         yard.setbacks |= {each.subject: each for each in lifted(taken)}
         asks: list[Ask] = []
         ended: list[Machine] = []
+        given_up: set[AnnexKey] = set()
+        of_id = {each.annex.id: each for each in yards.values() if each.annex}
         for action in decided.actions:
             match action:
-                case LaunchFleet():
-                    asks.append(self._asked(action, world, yard, at))
+                case LaunchFleet(annex):
+                    asks.append(self._asked(action, world, yards[annex.key], at))
                 case CloseLaunch(launch):
-                    self._close(launch, yard, at)
+                    self._close(launch, of_id[launch.annex], at)
+                    given_up.add(of_id[launch.annex].key)
                 case Terminate(_, ids):
-                    ended += [yard.machines[id_] for id_ in ids if id_ in yard.machines]
-                case FinishAnnex():
-                    _finish(yard)
-        again = self._again(world.route, yard, now, waiting=any(each.waiting for each in decided.outlooks.values()))
-        if any(isinstance(action, CloseLaunch) for action in decided.actions):
-            again = now + INTERVAL_S  # what was given up is missing from the next plan on
-        return Decision(asks, ended, again)
+                    ended += [each.machines[id_] for each in yards.values() for id_ in ids if id_ in each.machines]
+                case FinishAnnex(annex):
+                    self._finish(yards[annex.key])
+        waiting = {key for key, outlook in decided.outlooks.items() if outlook.waiting}
+        lives = any(each.annex for each in yards.values())
+        agains = [
+            # What was given up is missing from the next plan on.
+            now + INTERVAL_S
+            if key in given_up
+            else self._again(world.route, each, now, waiting=key in waiting, lives=lives)
+            for key, each in yards.items()
+        ]
+        again = min((each for each in agains if each is not None), default=None)
+        return Decision(asks, ended, again, tuple(yards.values()))
+
+    def _past(self, route: str) -> tuple[Spent, ...]:
+        return tuple(
+            Spent(key.owner, key.name, key.owner, route, month, usd) for (key, month), usd in self._spent.items()
+        )
+
+    def _finish(self, yard: Yard) -> None:
+        if self.limits:
+            for known in yard.gone:
+                for month, hours in by_month(known.launched, known.gone or known.launched):
+                    before, hour = self._spent.get((yard.key, month), Decimal(0)), known.hourly_ceiling
+                    self._spent[yard.key, month] = None if before is None or hour is None else before + hour * hours
+        yard.annex = None
+        yard.lease_ends = float("inf")
+        yard.launches.clear()
+        yard.gone.clear()
 
     def _asked(self, action: LaunchFleet, world: Simulation, yard: Yard, at: datetime) -> Ask:
         if yard.annex is None:
@@ -84,15 +129,20 @@ class Planner:
         launch = replace(action.as_launch(token, at), state=LaunchState.REQUESTED, fleet=f"sfr-{token}")
         yard.launches[token] = launch
         self._open.add(token)
-        return Ask(world.offers(action.types, action.route), action.target, token)
+        return Ask(world.offers(action.types, action.route), action.target, token, yard)
 
     def _close(self, launch: Launch, yard: Yard, at: datetime) -> None:
         self._open.discard(launch.token)
         yard.short.pop(launch.token, None)
         yard.launches[launch.token] = replace(yard.launches[launch.token], closed=at)
 
-    def _again(self, route: Route, yard: Yard, now: float, *, waiting: bool) -> float | None:
-        """When time alone may change what was decided."""
+    def _again(self, route: Route, yard: Yard, now: float, *, waiting: bool, lives: bool) -> float | None:
+        """
+        When time alone may change what was decided.
+
+        Args:
+            lives: There is an annex that takes what another one may have when it has ended.
+        """
         moments = []
         if yard.annex:
             moments.append(max(yard.lease_ends, now + INTERVAL_S))
@@ -109,14 +159,21 @@ class Planner:
                 for moment in (until(each).timestamp(), (each.since + route.fallback_after).timestamp())
                 if moment > now
             ]
-            yard.vain = 0 if yard.annex or moments else yard.vain + 1
+            yard.vain = 0 if lives or moments else yard.vain + 1
             newest = max((launch.intended.timestamp() for launch in yard.launches.values()), default=0.0)
             step = newest + route.grow_interval.total_seconds()
             if step > now:
                 moments.append(step)
             elif yard.vain < _TRIES:
-                moments.append(now + (_RETRY_S if yard.annex else INTERVAL_S))
+                moments.append(now + (_RETRY_S if lives else INTERVAL_S))
+            elif yard.vain < 2 * _TRIES and any(limit.monthly is not None for limit in self.limits.said.values()):
+                moments.append(_next_month(now))
         return min(moments, default=None)
+
+
+def _next_month(now: float) -> float:
+    first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1).timestamp()
 
 
 def _remember(yard: Yard, at: datetime) -> None:
@@ -128,45 +185,39 @@ def _remember(yard: Yard, at: datetime) -> None:
             yard.setbacks[subject] = set_back(yard.setbacks.get(subject), subject, why, at)
 
 
-def _finish(yard: Yard) -> None:
-    yard.annex = None
-    yard.lease_ends = float("inf")
-    yard.launches.clear()
-    yard.gone.clear()
-
-
 def _tags(annex: Annex) -> dict[str, str]:
     return tags.AnnexTags(
         annex.key, annex.project, annex.route, POOL, ACCESS_POINT, annex.lease_ends, annex.ends_at_latest
     ).as_dict()
 
 
-def snapshot(world: Simulation, yard: Yard, at: datetime) -> Snapshot:
+def snapshot(world: Simulation, yards: Sequence[Yard], at: datetime) -> Snapshot:
     """
-    All that the planner is shown of one annex.
+    All that the planner is shown of some annexes.
 
-    Annexes are bound by caps of their own, so that one whose jobs and machines have not changed need not be planned
+    Where they are bound by caps of their own alone, one whose jobs and machines have not changed need not be planned
     again. Spent fleets are left out: they bring nothing and cost nothing, and to cancel them is no question of money.
     """
-    machines = list(yard.machines.values())
+    machines = [machine for yard in yards for machine in yard.machines.values()]
     instances: dict[Place, list[Instance]] = {place: [] for place in world.types_in}
     for machine in machines:
         instances[machine.offer.place].append(machine.instance or _instance(machine))
+    gone = [known for yard in yards for known in yard.gone]
     return Snapshot(
         at=at,
-        demand=tuple(_demand(world, yard)),
+        demand=tuple(group for yard in yards for group in _demand(world, yard)),
         slots=[machine.slot or _slot(machine) for machine in machines if machine.up],
         slots_since=at - timedelta(days=1),
         regions={place: RegionView(instances=its) for place, its in instances.items()},
         routes=world.routes,
-        counts={yard.key: _counts(world, yard)},
+        counts={yard.key: _counts(world, yard) for yard in yards},
         types=world.types_in,
-        setbacks=tuple(yard.setbacks.values()),
-        annexes={yard.key: yard.annex} if yard.annex else {},
-        launches=tuple(_launches(yard)),
-        known=[*(machine.known or _known(machine) for machine in machines), *yard.gone],
+        setbacks=tuple(yards[0].setbacks.values()),
+        annexes={yard.key: yard.annex for yard in yards if yard.annex},
+        launches=tuple(launch for yard in yards for launch in _launches(yard)),
+        known=[*(machine.known or _known(machine) for machine in machines), *gone],
         signs={place: Signs(heartbeat=at) for place in instances},
-        obstacles=yard.obstacles,
+        obstacles={token: why for yard in yards for token, why in yard.obstacles.items()},
         domain=DOMAIN,
         access_point=ACCESS_POINT,
         pool=POOL,

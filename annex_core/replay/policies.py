@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from math import ceil
 
+from annex_core.model.limits import UNLIMITED
 from annex_core.model.route import Route
 from annex_core.replay.asking import INTERVAL_S, Ask, Decision
 from annex_core.replay.simulation import Simulation
@@ -34,6 +35,7 @@ class _Covering:
     """Each owner's types are chosen once; AnnexMaxInstances binds as it binds the planner."""
 
     name = ""
+    limits = UNLIMITED
 
     def __init__(self) -> None:
         self._covers: dict[Yard, Mapping[str, tuple[int, ...]]] = {}
@@ -55,7 +57,7 @@ class _Covering:
         if count <= 0:
             return []
         self._tokens += 1
-        return [Ask(world.offers([kind]), count, f"t{self._tokens}")]
+        return [Ask(world.offers([kind]), count, f"t{self._tokens}", yard)]
 
 
 def waiting(yard: Yard, shapes: tuple[int, ...]) -> int:

@@ -40,7 +40,9 @@ def replayed(
         policy: One that has decided nothing yet; each process has its own.
         processes: How many at most; None: as many as there are CPUs for this one, where the jobs are worth it.
     """
-    if processes is None:
+    if policy.limits:  # they bind owners together
+        processes = 1
+    elif processes is None:
         processes = max(min(len(os.sched_getaffinity(0)), len(jobs) // _WORTH), 1)
     parts = by_owner(jobs, processes)
     if len(parts) < 2:

@@ -140,7 +140,7 @@ class Simulation:
             else:
                 what(argument, now)
         if left := sum(yard.waiting for yard in self.yards.values()):
-            unserved["still waited when nothing more was to come: the route's caps keep them"] += left
+            unserved["still waited when nothing more was to come: the caps and budgets keep them"] += left
         return self.ledger.outcome(self.policy.name)
 
     def _described(self, shape: int) -> str:
@@ -264,9 +264,9 @@ class Simulation:
         if machine.up and machine.idle_since == since:
             self.end(machine, now)
 
-    def _fulfil(self, argument: tuple[Yard, Ask], now: float) -> None:
+    def _fulfil(self, ask: Ask, now: float) -> None:
         """Bring what the cloud has of what was asked for; try again while it is wanted."""
-        yard, ask = argument
+        yard = ask.yard
         offer = next((offer for offer in ask.offers if not self._short_of(offer, now)), None)
         if not self.policy.is_open(ask.token):
             yard.coming -= ask.count
@@ -275,7 +275,7 @@ class Simulation:
             if ask.token not in yard.short:
                 yard.short[ask.token] = now
                 self.plan_soon(yard, now + REACTION_S)
-            self._later(now + _REFILL_S, self._fulfil, argument)
+            self._later(now + _REFILL_S, self._fulfil, ask)
         else:
             yard.coming -= ask.count
             yard.short.pop(ask.token, None)
@@ -355,8 +355,10 @@ class Simulation:
         decision = self.policy.decide(self, yard, now)
         for machine in list(decision.gives_up):
             self.end(machine, now)
+        for other in decision.about:
+            other.plan_at, other.planned = None, now
         for ask in decision.asks:
-            yard.coming += ask.count
-            self._later(now + _FILL_S, self._fulfil, (yard, ask))
+            ask.yard.coming += ask.count
+            self._later(now + _FILL_S, self._fulfil, ask)
         if decision.again is not None:
             self.plan_soon(yard, decision.again)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from math import inf
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annex_core.model.hardware import InstanceType
+from annex_core.model.limits import EACH, Kind, Limit, PoolLimits, Subject
 from annex_core.model.place import Place
 from annex_core.model.route import Market, Route
 from annex_core.planner.shortages import LONGEST
@@ -31,6 +33,7 @@ CALM = CloudModel(boot_spread=0, shortage=0, interruptions=0)
 ALL: list[Callable[[], Policy]] = [lambda: Planner("route"), lambda: Fixed(3), Feedback, IdleShare]
 ONE = Shape("alice", memory_mib=512)
 BIG = Shape("alice", cpus=500)
+OWNERS = [replace(ONE, owner=owner) for owner in ("alice", "bob", "carol")]
 
 
 def at_once(count: int, seconds: float = 600.0, shape: Shape = ONE, since: float = 1e9) -> list[Arrival]:
@@ -126,14 +129,48 @@ def test_the_cap_binds_every_policy(policy: Callable[[], Policy]) -> None:
     assert found.ended > 1e9 + 40 / 4 * 600
 
 
+def limited(subject: Subject, **given: Any) -> Planner:
+    return Planner("route", PoolLimits({subject: Limit(**given)}))
+
+
+def of_three(jobs: int, since: float = 1e9) -> list[Arrival]:
+    return [arrival for shape in OWNERS for arrival in at_once(jobs, shape=shape, since=since)]
+
+
+@pytest.mark.parametrize(
+    ("subject", "most"), [(Subject(Kind.POOL), 4), (Subject(Kind.ROUTE, "spot"), 4), (Subject(Kind.OWNER, EACH), 12)]
+)
+def test_what_annexes_may_have_together_binds_them_together_and_all_have_their_turn(
+    subject: Subject, most: int
+) -> None:
+    free, bound = (played(of_three(12), policy) for policy in (None, limited(subject, vcpus=4)))
+    assert (bound.unserved, free.unserved) == (0, 0)
+    assert max(free.curves.paid) > 12 >= most >= max(bound.curves.paid)
+    assert bound.mean_wait > free.mean_wait
+
+
+def test_what_a_months_budget_has_no_room_for_waits_for_the_next_month() -> None:
+    turn = datetime(2001, 10, 1, tzinfo=UTC).timestamp()
+    policy = limited(Subject(Kind.POOL), monthly=Decimal(1))
+    found = played(of_three(40, since=turn - 6 * 3600), policy)
+    assert found.unserved == 0
+    assert found.ended > turn
+    assert found.mean_wait > 3600
+    assert found.dollars < 2
+
+
+def test_jobs_that_a_budget_never_has_room_for_are_told_of_and_the_replay_ends() -> None:
+    for none in ({"monthly": Decimal(0)}, {"budget": Decimal(0)}, {"instances": 0}):
+        found = played(of_three(2), limited(Subject(Kind.POOL), **none))
+        assert (found.unserved, found.dollars) == (6, 0)
+        assert "caps and budgets keep them" in found.why_unserved[0]
+
+
 def test_the_same_seed_is_the_same_luck() -> None:
     rough = CloudModel(shortage=0.2, interruptions=0.5, seed=5)
     jobs = at_once(30, seconds=3000)
     assert played(jobs, cloud=rough) == played(jobs, cloud=rough)
     assert played(jobs, cloud=rough) != played(jobs, cloud=replace(rough, seed=6))
-
-
-OWNERS = [replace(ONE, owner=owner) for owner in ("alice", "bob", "carol")]
 
 
 def of_several_owners() -> Workload:

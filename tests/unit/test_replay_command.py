@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annex_core.adapters.pool_limits import pool_limits, read
 from annex_core.adapters.routes import Reading
 from annex_core.cli import replay
 from annex_core.cli.main import main
@@ -129,3 +130,14 @@ def test_how_many_jobs_ran_at_home_is_told(
     monkeypatch.setattr(replay, "known_routes", lambda: Reading({"spot": bursting}, {}, ()))
     assert main(["replay", file]) == 0
     assert "route spot: 2 jobs began at home before the annex had a slot for them" in capsys.readouterr().out
+
+
+def test_annex_limits_bind_routes_and_are_refused_where_they_make_no_sense(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(replay, "pool_limits", lambda: read("pool Budget=0"))
+    assert main(["replay", file, "-policy", "fixed"]) == 0
+    assert "route spot: 2 jobs still waited when nothing more was to come" in capsys.readouterr().out
+    monkeypatch.setattr(replay, "pool_limits", lambda: pool_limits({"ANNEX_LIMITS": "everybody Budget=1"}))
+    assert main(["replay", file]) == 1
+    assert "ANNEX_LIMITS can't be read: 'everybody Budget=1'" in capsys.readouterr().err
