@@ -17,7 +17,8 @@ def reclaimed(route: Route, snapshot: Snapshot) -> Mapping[tuple[str, str], str]
     A type keeps a zone: where it was taken back in all of them it is asked for as before, and the request itself tells
     whether there is any.
     """
-    if route.market is Market.ON_DEMAND:
+    zones = route.zones(snapshot.zones.get(route.place, {}))
+    if route.market is Market.ON_DEMAND or not zones:
         return {}
     lately = [known for known in snapshot.known if known.interrupted and snapshot.at - known.interrupted < _A_WHILE]
     if not lately:
@@ -29,7 +30,6 @@ def reclaimed(route: Route, snapshot: Snapshot) -> Mapping[tuple[str, str], str]
         for id_, place in homes(annexes[name], [known for known in lately if known.annex == name], snapshot).items()
     }
     taken = {(known.type, known.zone) for known in lately if home.get(known.id) == route.place}
-    zones = route.zones(snapshot.zones.get(route.place, {}))
     return {
         (name, zone): "AWS has just taken machines back there"
         for name, zone in taken
