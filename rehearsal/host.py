@@ -183,6 +183,14 @@ class Host:
                 return int(uid), int(gid), home
         raise KeyError(f"{self.name} has no user {user}")
 
+    def cut_off(self) -> None:
+        """Its cable is pulled: nothing more goes out or comes in. Its processes and connections stay."""
+        _ip(["ip", "-batch", "-"], f"link set {self._link} down")
+
+    def reconnect(self) -> None:
+        """After cut_off(); nothing is done where it is connected."""
+        _ip(["ip", "-batch", "-"], f"link set {self._link} up")
+
     def poll(self) -> int | None:
         """None while it runs; then 0 after a poweroff, 1 when it was killed, else init's exit status."""
         status = self._process.poll()

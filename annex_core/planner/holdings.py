@@ -23,13 +23,27 @@ _CLOCK_SKEW = timedelta(minutes=2)
 REQUESTS_LISTED = timedelta(seconds=30)
 """A fleet request has its spot requests only seconds later: to close it at once would find none and leave them open."""
 ADVERTISED_AGAIN = timedelta(minutes=5)
-"""Execution points advertise each minute (UPDATE_INTERVAL in bundle/annex.config): so long after it was away, the annex
-collector has heard of all that there are."""
+"""So long after it was away, the annex collector has heard of all execution points that there are, whatever their
+route."""
+_ONCE_AT_LEAST = timedelta(seconds=90)
+"""None advertises less often than each minute."""
 NO_START = timedelta(minutes=2)
 """Before a lease's or a machine's end no job is started (START in bundle/annex.config)."""
 _LAST_JOB = NO_START + timedelta(minutes=1)
 _LISTED_SURELY = timedelta(minutes=1)
 """EC2 may list what has just begun in one answer and not in the next."""
+
+
+def advertised_again(snapshot: Snapshot) -> timedelta:
+    """
+    How long after it was away the annex collector has heard of all execution points of the annexes.
+
+    Source:
+        UPDATE_INTERVAL in bundle/annex.config: a fifth of the idle time-out, a minute at most.
+    """
+    routes = [snapshot.routes.get(annex.route) for annex in snapshot.annexes.values()]
+    longest = max((route.idle_timeout if route else ADVERTISED_AGAIN for route in routes), default=ADVERTISED_AGAIN)
+    return min(max(longest, _ONCE_AT_LEAST), ADVERTISED_AGAIN)
 
 
 class Room(NamedTuple):

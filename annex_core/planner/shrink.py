@@ -22,7 +22,7 @@ from annex_core.model.supply import Slot
 from annex_core.model.wording import counted
 from annex_core.planner.caps import caps
 from annex_core.planner.commons import Commons, of_annex
-from annex_core.planner.holdings import ADVERTISED_AGAIN, REQUESTS_LISTED, Holding, whole_machine
+from annex_core.planner.holdings import REQUESTS_LISTED, Holding, advertised_again, whole_machine
 from annex_core.planner.matching import Matcher
 from annex_core.planner.outlay import Outlay
 from annex_core.planner.places import homes, places_of, unseen
@@ -49,7 +49,7 @@ def shrunk(snapshot: Snapshot, commons: Commons, closing: Container[str]) -> Shr
     """
     if snapshot.slots is None or snapshot.demand is None or snapshot.slots_since is None or commons.limits.malformed:
         return Shrinking()
-    if snapshot.at - snapshot.slots_since < ADVERTISED_AGAIN:
+    if snapshot.at - snapshot.slots_since < advertised_again(snapshot):
         return Shrinking()
     ground = _Ground(snapshot, commons, closing)
     actions: list[Action] = [*ground.given_up()]

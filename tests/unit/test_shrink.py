@@ -179,6 +179,17 @@ class TestNothingIsDrained:
         assert drained(of) == {"i-a", "i-b"}
         assert drained(replace(of, **unknown)) == set()
 
+    @pytest.mark.parametrize(
+        ("idle_timeout", "minutes"), [(20 * MINUTE, 5), (3 * MINUTE, 3), (MINUTE / 2, 1.5), (None, 5)]
+    )
+    def test_before_all_execution_points_have_advertised_again(self, idle_timeout, minutes):
+        of = yard(TWO, pool_limits=read("pool MaxInstances=0"))
+        spot = of.routes["spot"]
+        routes = {"spot": replace(spot, idle_timeout=idle_timeout)} if idle_timeout else {"other": spot}
+        for early in (1, -1):
+            seen = replace(of, routes=routes, slots_since=NOW - minutes * MINUTE + early * timedelta(seconds=1))
+            assert drained(seen) == (set() if early > 0 else {"i-a", "i-b"})
+
     def test_for_a_common_limit_of_which_one_place_does_not_answer(self):
         of = yard(TWO, pool_limits=read("pool MaxInstances=1\nowner alice MaxInstances=0"))
         away = replace(of.annexes[BOB], region="us-west-2")
