@@ -117,7 +117,7 @@ Action = LaunchFleet | CloseLaunch | CancelFleets | Terminate | Retag | DropFree
 
 @dataclass(frozen=True)
 class Asked:
-    """Machines of any of these types, the cheapest first."""
+    """Machines of any of these types, the cheapest first; of equals, what the jobs' Rank prefers."""
 
     types: tuple[str, ...]
     machines: int

@@ -163,7 +163,7 @@ def _there(found: Prospect) -> list[Berth]:
 
 
 def _to_come(found: Prospect) -> list[Berth]:
-    """Machines that were asked for, or would be; of a fleet's types the cheapest."""
+    """Machines that were asked for, or would be; of a fleet's types the first."""
     world, annex = found.world, found.annex
     later = {each.token: each.after.total_seconds() for each in found.fleets}
     launches = [launch for launch in world.launches_of(annex) if launch.types]

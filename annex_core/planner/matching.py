@@ -6,6 +6,7 @@ made in the order of cost until enough types are found, and its results are kept
 markets change prices, not matches.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -73,7 +74,10 @@ class _Row:
     """The expression; None where the ad has none, which matches nothing."""
     plain: bool
     """What the jobs request are numbers, so that they fit a slot exactly where it has as much."""
+    rank: Any
+    """The expression; None where the ad has none that looks at the slot."""
     cells: bytearray = field(default_factory=bytearray)
+    ranks: dict[int, float] = field(default_factory=dict)
     conditions: "tuple[_Condition, ...] | None" = None
     kins: dict[Kin, bool] = field(default_factory=dict)
     used: bool = True
@@ -154,6 +158,19 @@ class Matcher:
         self._left -= self.compared - before
         return found
 
+    def prefers(self, group: JobGroup) -> bool:
+        """Whether the jobs' Rank can tell one type from another."""
+        return self._row(group).rank is not None
+
+    def rank(self, group: JobGroup, kind: InstanceType, *, volume_gib: int) -> float:
+        """What the jobs' Rank says of an instance of that type; what comes to no number is 0, as for HTCondor."""
+        row, column = self._row(group), self._column(kind, volume_gib)
+        if row.rank is None:
+            return 0.0
+        if column not in row.ranks:
+            row.ranks[column] = _float(row.rank.eval(group.ad, self._slot(row.home, kind, volume_gib, column)))
+        return row.ranks[column]
+
     def unmet(self, group: JobGroup, kind: InstanceType, *, volume_gib: int) -> list[str]:
         """The conditions of a job's Requirements that are not true on an instance of that type."""
         row = self._row(group)
@@ -219,9 +236,7 @@ class Matcher:
     def _matches(
         self, group: JobGroup, row: _Row, kind: InstanceType, volume_gib: int, *, only_known: bool = False
     ) -> bool:
-        gpus = kind.gpus, kind.gpu, kind.gpu_memory_mib
-        thing = kind.name, kind.vcpus, kind.memory_mib, kind.architecture, *gpus, kind.learned, volume_gib
-        column = self._columns.setdefault(thing, len(self._columns))
+        column = self._column(kind, volume_gib)
         if column >= len(row.cells):
             row.cells.extend(bytes(column + 1 - len(row.cells)))
         if row.cells[column] == _UNKNOWN and not only_known:
@@ -229,12 +244,20 @@ class Matcher:
             row.cells[column] = _YES if self._compare(group, row, kind, volume_gib, column) else _NO
         return row.cells[column] == _YES
 
+    def _column(self, kind: InstanceType, volume_gib: int) -> int:
+        gpus = kind.gpus, kind.gpu, kind.gpu_memory_mib
+        thing = kind.name, kind.vcpus, kind.memory_mib, kind.architecture, *gpus, kind.learned, volume_gib
+        return self._columns.setdefault(thing, len(self._columns))
+
+    def _slot(self, home: Home, kind: InstanceType, volume_gib: int, column: int) -> Any:
+        if (home, column) not in self._slots:
+            self._slots[home, column] = virtual_slot(kind, home, domain=self._domain, volume_gib=volume_gib)
+        return self._slots[home, column]
+
     def _compare(self, group: JobGroup, row: _Row, kind: InstanceType, volume_gib: int, column: int) -> bool:
         if max(group.gpus, 0) > usable_gpus(kind):
             return False
-        if (row.home, column) not in self._slots:
-            self._slots[row.home, column] = virtual_slot(kind, row.home, domain=self._domain, volume_gib=volume_gib)
-        slot = self._slots[row.home, column]
+        slot = self._slot(row.home, kind, volume_gib, column)
         if not row.plain:
             return bool(group.ad.symmetricMatch(slot))
         # The slot's half of the match, in numbers: twice as fast.
@@ -283,6 +306,7 @@ def _new_row(group: JobGroup) -> _Row:
         Home(group.key, group.project, group.route or ""),
         ad.lookup("Requirements") if "Requirements" in ad else None,
         all(type(ad.get(f"Request{name}")) in {int, float} for name in ("Cpus", "Memory", "Disk")),
+        rank if (rank := ad.lookup("Rank") if "Rank" in ad else None) and any(ad.externalRefs(rank)) else None,
     )
 
 
@@ -303,6 +327,12 @@ def _condition(text: str) -> _Condition | None:
 def _names(ad: Any, expression: Any) -> set[str]:
     """The attributes of the other ad that an expression may look at, in lower case."""
     return {name.lower().removeprefix("target.").partition(".")[0] for name in ad.externalRefs(expression)}
+
+
+def _float(value: object) -> float:
+    if not isinstance(value, bool | int | float) or isinstance(value, classad2.Value) or math.isnan(value):
+        return 0.0
+    return float(value)
 
 
 def _true(value: object) -> bool:

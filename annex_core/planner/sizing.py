@@ -1,14 +1,17 @@
 """Which machines serve the jobs that find no room, at the least cost for as long as they live; caps come later."""
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import gt
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from annex_core.planner.lifetimes import Numbers
 from annex_core.planner.matching import ENOUGH, Found, Matcher
+from annex_core.planner.preference import Word, liked
 from annex_core.planner.rooms import Counts, Crowd, crowd, times_over
 from annex_core.planner.shelf import Mask, Shelf
 
@@ -28,6 +31,10 @@ _FIRSTS = 12
 """Groups of which each comes first in turn, when a machine is filled."""
 _EQUAL = 1e-9
 """Prices that differ by less are the same."""
+_SAME = 1.02
+"""What costs at most so much more costs the same for the jobs' Rank, which decides then."""
+_COMPARED = 16
+"""Of so many machines that cost the same at most, Rank has the choice."""
 _COMMON = 1000
 """Groups for which types are sought that suit all of them together; of more, enough are alike."""
 
@@ -37,7 +44,7 @@ class Load:
     """So many machines, of any of these types, each with the same jobs on it."""
 
     types: tuple[str, ...]
-    """The cheapest first."""
+    """The cheapest first; of those that cost the same, those that the jobs' Rank prefers."""
     machines: int
     jobs: tuple[tuple[int, int], ...]
     """Of each machine: index into what was found, and number of jobs."""
@@ -48,8 +55,12 @@ class Fill:
     """One machine as it would be filled now."""
 
     type: int
-    """The cheapest that is enough for it, as an index of the shelf."""
+    """As an index of the shelf: what costs least of all that is enough for it."""
     jobs: Counts
+
+
+Offer: TypeAlias = tuple[float, int, int, Fill]
+"""A machine by its price for each value that it carries, the type that it was filled as, and when that was."""
 
 
 def pack(found: Sequence[Found], shelf: Shelf, matcher: Matcher, *, without: Collection[str] = ()) -> Iterator[Load]:
@@ -58,8 +69,8 @@ def pack(found: Sequence[Found], shelf: Shelf, matcher: Matcher, *, without: Col
 
     Several groups share a machine. A job's value is what it would cost on the best full machine there is for it; the
     machine that carries most value for its price comes first, as often as there are jobs for it, and one that can't be
-    filled is made as small as what is on it. Of few groups it is done anew, with what the jobs came to as their values,
-    as long as there may be something to be gained.
+    filled is made as small as what is on it. Of machines that cost the same the jobs' Rank chooses. Of few groups it is
+    done anew, with what the jobs came to as their values, as long as there may be something to be gained.
 
     Args:
         without: Names of types that can't be had.
@@ -106,6 +117,9 @@ class _Packer:
         self._spent: Numbers = np.zeros(len(ordered))
         self._may: dict[int, Mask] = {}
         self._known: dict[int, Mask] = {}
+        self._ranked = np.array([matcher.prefers(group) for group in self.crowd.groups], dtype=np.bool_)
+        """Groups whose Rank tells types apart."""
+        self._ranks = bool(self._ranked.any())
         for row, (_, _, types) in enumerate(ordered):
             for t in types:
                 self._may.setdefault(t, np.zeros(len(ordered), dtype=np.bool_))[row] = True
@@ -143,14 +157,15 @@ class _Packer:
 
     def loads(self) -> Iterator[Load]:
         """Machines until no job is left that one was found for."""
-        heap: list[tuple[float, int, int, Fill]] = []
+        heap: list[Offer] = []
         for t in sorted(self._may):
             self._offer(heap, t)
         while heap and self.left.any():
-            _, t, stamp, fill = heapq.heappop(heap)
-            if stamp == self.stamp:
-                yield self._take(fill)
-            self._offer(heap, t)  # anew, with the jobs that are left
+            best = heapq.heappop(heap)
+            if best[2] == self.stamp:
+                best = self._preferred(best, heap) if self._ranks else best
+                yield self._take(best[3])
+            self._offer(heap, best[1])  # anew, with the jobs that are left
 
     def begin_anew(self) -> None:
         """All jobs wait again; each is worth what it came to in the packing that there was."""
@@ -159,11 +174,51 @@ class _Packer:
         self.left, self.cost = self._all, 0.0
         self.stamp += 1
 
-    def _offer(self, heap: list[tuple[float, int, int, Fill]], t: int) -> None:
+    def _preferred(self, best: Offer, heap: list[Offer]) -> Offer:
+        """Of the machines that cost the same for what they carry, the one that the jobs' Rank prefers."""
+        same = [best]
+        while heap and heap[0][0] <= best[0] * _SAME and len(same) < _COMPARED:
+            other = heapq.heappop(heap)
+            if other[2] == self.stamp:
+                same.append(other)
+            else:
+                self._offer(heap, other[1])
+        words = self._liked(each[3] for each in same)
+        chosen = same.pop(words.index(max(words)))
+        for other in same:
+            heapq.heappush(heap, other)
+        return chosen
+
+    def _liked(self, fills: Iterable[Fill]) -> list[float]:
+        """As the jobs on them like these machines."""
+        return liked(
+            [
+                {row: self._word(row, fill) for row in np.flatnonzero((fill.jobs > 0) & self._ranked).tolist()}
+                for fill in fills
+            ]
+        )
+
+    def _word(self, row: int, fill: Fill) -> Word:
+        kind, gib = self._shelf.kinds[fill.type], self._shelf.volume_gib
+        rank = self._matcher.rank(self.crowd.groups[row], kind, volume_gib=gib)
+        return Word(rank, float(self._value[row] * fill.jobs[row]))
+
+    def _ordered(self, types: Iterable[int], jobs: Counts) -> list[int]:
+        """The cheapest first; of those that cost the same, the one that these jobs' Rank prefers."""
+        prices = self._shelf.prices
+        cheapest = sorted(types, key=lambda t: (prices[t], t))
+        if not self._ranks:
+            return cheapest
+        same = [t for t in cheapest if prices[t] <= prices[cheapest[0]] * _SAME]
+        words = dict(zip(same, self._liked(Fill(t, jobs) for t in same), strict=True))
+        return sorted(same, key=lambda t: -words[t]) + cheapest[len(same) :]
+
+    def _offer(self, heap: list[Offer], t: int) -> None:
         """Push a filled machine of type *t*, by its price for each value that it carries; nothing where none fits."""
         taken = self._filled(t)
         if taken.any():
-            least = t if self._shelf.prices[t] <= self._cheapest else next(iter(self._enough(taken, t, 1.0, 1)), t)
+            cheaper = [] if self._shelf.prices[t] <= self._cheapest else self._enough(taken, t, 1.0, 1)
+            least = self._ordered([t, *cheaper], taken)[0]
             hours = self._hours(taken)
             score = round(float(self._shelf.prices[least] * hours / (taken @ self._value)), 9)
             heapq.heappush(heap, (score, t, self.stamp, Fill(least, taken)))
@@ -238,7 +293,12 @@ class _Packer:
         if times + bool(left.any()) == 1:
             return fill
         found = self._enough(self.left, fill.type, dearer * (1 - _EQUAL), 1)
-        return Fill(found[0], self.left) if found else fill
+        if not found:
+            return fill
+        whole = Fill(found[0], self.left)
+        if self._ranks and several <= float(self._shelf.prices[whole.type]) * self._hours(self.left) * _SAME:
+            return fill if gt(*self._liked([fill, whole])) else whole
+        return whole
 
     def _take(self, fill: Fill) -> Load:
         """As many such machines as there are jobs for, or one for all of them where that costs less."""
@@ -246,9 +306,7 @@ class _Packer:
         t, taken = fill.type, fill.jobs
         times = times_over(self.left, taken)
         beside = self._enough(taken, t, _AS_GOOD, _BESIDE)
-        names = [
-            self._shelf.kinds[each].name for each in sorted([t, *beside], key=lambda x: (self._shelf.prices[x], x))
-        ]
+        names = [self._shelf.kinds[each].name for each in self._ordered([t, *beside], taken)]
         value = self._value * taken
         price = float(self._shelf.prices[t]) * times * self._hours(taken)
         self._spent += price * value / (value.sum() or 1.0)

@@ -21,3 +21,8 @@ capped_routes = st.builds(
     st.none() | st.decimals(0, 20, places=2),
     st.none() | st.decimals(0, 200, places=2),
 )
+
+ranks = st.sampled_from(
+    [None, "0.0", "TARGET.Memory", "-TARGET.Cpus", 'TARGET.EC2InstanceType == "c5.xlarge"', "KFlops", "1 / 0"]
+)
+"""What jobs may say of the machines that they would rather have."""

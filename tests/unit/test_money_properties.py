@@ -18,6 +18,7 @@ from annex_core.model.route import Market
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.caps import ADDRESS_HOUR, VOLUME_GIB_HOUR, ceiling, instance_hour
 from annex_core.planner.plan import plan
+from tests.unit.strategies import ranks
 from tests.unit.world import (
     ALICE,
     BOB,
@@ -57,14 +58,15 @@ routes = st.builds(
 )
 groups = st.lists(
     st.builds(
-        lambda key, idle, cpus, hourly, budget: group(
-            idle, key=key, cpus=cpus, wishes=wishing(limits=Limits(None, hourly, budget))
+        lambda key, idle, cpus, hourly, budget, rank: group(
+            idle, key=key, cpus=cpus, rank=rank, wishes=wishing(limits=Limits(None, hourly, budget))
         ),
         st.sampled_from([ALICE, BOB]),
         st.integers(1, 200),
         st.integers(1, 18),
         dollars,
         dollars,
+        ranks,
     ),
     min_size=1,
     max_size=4,

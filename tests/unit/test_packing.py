@@ -10,6 +10,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.planner.matching import Matcher
 from annex_core.planner.shelf import shelf, wants
 from annex_core.planner.sizing import pack
+from tests.unit.strategies import ranks
 from tests.unit.world import DOMAIN, group
 
 GIB = 20
@@ -46,6 +47,7 @@ def dollars(loads, kinds=KINDS):
             cpus=st.integers(1, 12),
             memory_mib=st.integers(1, 50_000),
             requirements=st.sampled_from(["true", "TARGET.Cpus > 4", 'TARGET.EC2InstanceType != "m.16"']),
+            rank=ranks,
         ),
         min_size=1,
         max_size=5,

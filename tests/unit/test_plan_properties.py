@@ -12,7 +12,7 @@ from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import InstanceState
 from annex_core.planner.caps import instance_hour
 from annex_core.planner.plan import plan
-from tests.unit.strategies import capped_routes
+from tests.unit.strategies import capped_routes, ranks
 from tests.unit.test_money_properties import scaled
 from tests.unit.world import ALICE, NOW, ROUTE, TYPES, annex, fleet, fleets, group, instance, launch, living
 
@@ -22,6 +22,7 @@ groups = st.lists(
         idle=st.integers(1, 300),
         cpus=st.integers(1, 20),
         memory_mib=st.integers(0, 40_000),
+        rank=ranks,
     ),
     max_size=4,
 )

@@ -301,3 +301,9 @@ def test_a_job_that_runs_at_home_uses_no_machine_of_the_annex(schedd):
     ]
     counts = ScheddQueue().counts()[ALICE]
     assert (counts.running, counts.at_home) == (7, 2)
+
+
+def test_jobs_that_differ_in_their_rank_alone_are_groups_of_their_own(schedd):
+    """Else machines would be chosen by what some of them prefer."""
+    schedd.rows = [row(5, Rank=classad2.ExprTree("Memory")), row(6, Rank=classad2.ExprTree("-Memory")), row(7)]
+    assert sorted(group.idle for group in ScheddQueue().demand(NOW)) == [5, 6, 7]

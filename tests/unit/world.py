@@ -54,7 +54,7 @@ TYPES = {
 
 
 def group(idle: int = 1, **given: Any) -> JobGroup:
-    requirements = given.pop("requirements", "true")
+    requirements, rank = given.pop("requirements", "true"), given.pop("rank", None)
     made = JobGroup(
         **{
             "key": ALICE,
@@ -78,6 +78,8 @@ def group(idle: int = 1, **given: Any) -> JobGroup:
             "Requirements": classad2.ExprTree(requirements),
         }
     )
+    if rank is not None:
+        ad["Rank"] = classad2.ExprTree(rank)
     return replace(made, ad=ad)
 
 
