@@ -159,6 +159,7 @@ _STEPS = (
     ALTER TABLE annexes ADD COLUMN ended_by_uid INTEGER;
     ALTER TABLE launches ADD COLUMN by_jobs TEXT NOT NULL DEFAULT '{}';
     """,
+    "ALTER TABLE launches ADD COLUMN route TEXT NOT NULL DEFAULT '';",
 )
 """Each takes a journal from the version that is its index to the next; a new journal takes them all."""
 _VERSION = len(_STEPS)

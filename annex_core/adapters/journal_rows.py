@@ -22,7 +22,7 @@ ANNEX = (
 )
 LAUNCH = (
     "token, annex, place, target, types, hourly_ceiling, intended, api, market, state, fleet, reason, obstacle,"
-    " closed, for_order, ends_at_latest, pools, by_jobs"
+    " closed, for_order, ends_at_latest, pools, by_jobs, route"
 )
 INSTANCE = "id, annex, token, type, launched, hourly_ceiling, joined, gone, zone, market, image, interrupted, drained"
 DEATH = "instance, annex, at, reason, boot_log, console"
@@ -102,7 +102,7 @@ def limits_row(limits: Limits) -> tuple[int | None, str | None, str | None]:
 
 def launch_of(row: tuple[str, ...]) -> Launch:
     token, annex, place, target, types, ceiling, intended, api, market, *rest = row
-    state, fleet, reason, obstacle, closed, order, latest, pools, by_jobs = rest
+    state, fleet, reason, obstacle, closed, order, latest, pools, by_jobs, route = rest
     return Launch(
         token=token,
         annex=annex,
@@ -122,6 +122,7 @@ def launch_of(row: tuple[str, ...]) -> Launch:
         ends_at_latest=moment(latest) if latest else None,
         pools=tuple(_pool(each) for each in pools.split(",")) if pools else (),
         by_jobs=json.loads(by_jobs),
+        route=route,
     )
 
 
@@ -150,6 +151,7 @@ def launch_row(launch: Launch) -> tuple[Any, ...]:
         text(launch.ends_at_latest) if launch.ends_at_latest else None,
         ",".join(f"{name}@{zone}" for name, zone in launch.pools),
         json.dumps(launch.by_jobs, sort_keys=True),
+        launch.route,
     )
 
 

@@ -113,6 +113,8 @@ class Launch:
     """What its jobs decided in the route's place: idle_s and instance_types, as a create says them."""
     ends_at_latest: datetime | None = None
     """Its own outer bound, which no extension moves; None where the journal is older than that."""
+    route: str = ""
+    """The name of the route that it goes by, the annex's own or a fallback; empty where the journal is older."""
     pools: tuple[tuple[str, str], ...] = ()
     """The types and zones that it may draw from; empty where the journal is older than that."""
     closed: datetime | None = None

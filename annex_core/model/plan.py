@@ -54,6 +54,7 @@ class LaunchFleet:
             order=self.order,
             by_jobs=self.by_jobs,
             ends_at_latest=self.annex.ends_at_latest,
+            route=self.route.name,
         )
 
 
@@ -150,8 +151,6 @@ class Outlook:
     """Idle jobs that nothing asked for so far will serve."""
     reason: str | None = None
     """Why they wait, in the words of *sentence*; None when nothing holds them back."""
-    ordered: int = 0
-    """Machines that were ordered by hand and are not asked for yet."""
     groups: tuple[GroupOutlook, ...] = ()
     """The same by group of idle jobs, as data."""
 

@@ -204,10 +204,11 @@ def _told(failures: Sequence[Failure]) -> tuple[tuple[KnownInstance, ...], str]:
 def _of_image(hole: Hole, lots: Sequence[Lot], route: Route, snapshot: Snapshot) -> Holes:
     if snapshot.at < hole.until:
         return Holes(image=hole, closed=_again(hole))
-    mine = {annex.id for annex in snapshot.annexes.values() if annex.route == route.name}
+    own = {annex.id: annex.route for annex in snapshot.annexes.values()}
     booting = any(how is None and known.launched > hole.last and not known.gone for known, how in lots)
     if booting or any(
-        each.may_bring and each.annex in mine and each.intended > hole.last for each in snapshot.launches
+        each.may_bring and (each.route or own.get(each.annex)) == route.name and each.intended > hole.last
+        for each in snapshot.launches
     ):
         return Holes(image=hole, closed=f"{hole}; one is tried")
     return Holes(image=hole)

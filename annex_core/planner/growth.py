@@ -165,10 +165,10 @@ def _fall_back(
             steps[-1].reasons.append(announced(lacked, stage))
         if not among:
             break
-        if why := none_left(stage) or _closed(annex, stage, snapshot):
-            steps[-1].reasons.append(why)
-            continue
         last = steps[-1]
+        if why := none_left(stage) or _closed(annex, stage, snapshot) or _hopeless(stage, steps, snapshot):
+            last.reasons.append(why)
+            continue
         step = Step(annex, stage.route, groups, last.held, snapshot, matcher, last.commons, after=last, among=among)
         if needs := step.needs():
             step.serve(needs)
@@ -192,6 +192,13 @@ def _closed(annex: Annex, stage: Stage, snapshot: Snapshot) -> str | None:
         or unsafe(annex, route, snapshot)
         or snapshot.unready.get(route.name)
     )
+
+
+def _hopeless(stage: Stage, steps: Sequence[Step], snapshot: Snapshot) -> str | None:
+    """Why nothing comes of a stage's machines, or whether one is being tried: it may be by a step before."""
+    asked = (each.as_launch("", snapshot.at) for step in steps for each in step.launches.values())
+    seen = replace(snapshot, launches=(*snapshot.launches, *asked))
+    return steps[0].commons.black_holes.of(stage.route, seen).closed
 
 
 def _hold(
@@ -304,12 +311,12 @@ def _outlook(
     if obstacles:
         sentence += f" AWS has not filled the request: {'; '.join(sorted(obstacles))}."
     if not reasons:
-        return Outlook(sentence, waiting, ordered=ordered)
+        return Outlook(sentence, waiting)
     reason = "; ".join(map(clause, reasons))
     who = "Fewer machines are kept ready than should be"
     if waiting or ordered:
         who = "Jobs wait" if waiting else f"{counted(ordered, 'ordered machine')} wait" + ("s" if ordered == 1 else "")
-    return Outlook(f"{sentence} {who}: {reason}.", waiting, reason, ordered)
+    return Outlook(f"{sentence} {who}: {reason}.", waiting, reason)
 
 
 def _it(count: int) -> str:

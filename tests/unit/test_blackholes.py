@@ -9,6 +9,7 @@ import pytest
 from annex_core.adapters.history import History
 from annex_core.model.names import AnnexKey
 from annex_core.model.outcomes import Outcomes
+from annex_core.model.route import Market
 from annex_core.model.snapshot import RegionView
 from annex_core.planner.blackholes import BlackHoles, pause
 from annex_core.planner.plan import plan
@@ -24,8 +25,10 @@ from tests.unit.world import (
     group,
     instance,
     known,
+    launch,
     living,
     sentence,
+    setback,
     slot,
 )
 
@@ -123,6 +126,48 @@ class TestAnImage:
         at = of(row("lost"), routes=routes)
         assert BlackHoles(at).of(other, at).closed
         assert BlackHoles(at).of(routes["spot"], at).closed is None
+
+    def through_a_fallback(self, lost=NOW - timedelta(minutes=40), **given):
+        """Alice's annex has only the other route left, which is bob's own; its machines have come to nothing."""
+        other = replace(ROUTE, name="other", image="ami-9", instance_types=("c5.xlarge",))
+        routes = {"spot": replace(ROUTE, instance_types=("c5.large",), fallback=("other",)), "other": other}
+        gone = row("lost", at=lost, image="ami-9", type="c5.xlarge", annex=annex(BOB).id)
+        both = {ALICE: annex(), BOB: annex(BOB, route="other")}
+        asking = [group(), group(key=BOB, route="other")]
+        return of(gone, groups=asking, annexes=both, routes=routes, setbacks=[setback()], **given)
+
+    def test_is_tried_by_one_annex_alone_though_another_falls_back_to_its_route(self):
+        (asked,) = fleets(self.through_a_fallback())
+        assert (asked.route.name, asked.target) == ("other", 1)
+
+    def test_that_an_annex_tries_by_a_fallback_is_tried_by_no_other(self):
+        open_ = launch("t9", route="other", types=("c5.xlarge",), intended=NOW - timedelta(minutes=2))
+        at = self.through_a_fallback(launches=[open_])
+        assert not fleets(at)
+        assert "one is tried" in sentence(at, BOB)
+
+    def test_is_stopped_for_annexes_that_fall_back_to_its_route_too(self):
+        at = self.through_a_fallback(lost=JUST)
+        assert not fleets(at)
+        assert "the last 3 machines of image ami-9 by route other never joined the pool" in sentence(at)
+
+    def test_is_tried_with_one_machine_by_all_markets_together(self):
+        """Spot machines of one type can be had, and on-demand ones of the other would be."""
+        route = replace(ROUTE, instance_types=("c5.large", "c5.4xlarge"), market=Market.SPOT_THEN_ON_DEMAND)
+        asking = [group(), group(cpus=12)]
+        gone = [setback("c5.4xlarge", since=NOW - timedelta(hours=1), tries=6)]
+        lost = row("lost", at=NOW - timedelta(minutes=40))
+        assert len(fleets(of([], groups=asking, routes={"spot": route}, setbacks=gone))) == 2
+        assert [asked.target for asked in fleets(of(lost, groups=asking, routes={"spot": route}, setbacks=gone))] == [1]
+
+    def test_is_tried_though_its_annex_waits_for_a_machine_by_a_fallback(self):
+        at = of(
+            row("lost", at=NOW - timedelta(minutes=40)),
+            groups=[group(key=BOB)],
+            annexes={ALICE: annex(), BOB: annex(BOB)},
+            launches=[launch(route="other", types=("c5.xlarge",), intended=NOW - timedelta(minutes=2))],
+        )
+        assert [asked.target for asked in fleets(at)] == [1]
 
     def test_that_was_exchanged_begins_anew(self):
         at = of(row("lost", annex="another"), routes={"spot": replace(ROUTE, image="ami-2")})

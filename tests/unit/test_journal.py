@@ -33,6 +33,7 @@ def journal(path):
 def test_what_is_written_is_read_back_whole_by_the_next_daemon(journal, path):
     journal.begin(annex())
     asked = launch(state=LaunchState.INTENDED, fleet=None, by_jobs={"idle_s": 90, "instance_types": ["c5.large"]})
+    asked = replace(asked, route="other")
     journal.intend(asked, "{}")
     journal.remember([known("i-1", joined=NOW)])
     journal.close()
@@ -114,7 +115,7 @@ def test_nobody_is_known_to_have_done_what_an_older_journal_tells(path):
     [asked] = journal.launches([life])
     journal.close()
     assert (life.lifetime, life.lease_by, life.ended_by, order.by, order.by_uid) == (None, None, None, "alice", None)
-    assert asked.by_jobs == {}
+    assert (asked.by_jobs, asked.route) == ({}, "")
 
 
 def test_the_launches_of_an_older_journal_are_spot_fleets_on_the_spot_market(path):

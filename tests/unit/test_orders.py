@@ -110,9 +110,9 @@ class TestFilling:
         assert asked.target == 3
 
     def test_an_order_that_waits_says_why(self):
-        outlook = plan(ordered(order(12))).outlooks[ALICE]
-        assert "the cap of 10 machines is reached" in outlook.sentence
-        assert outlook.ordered == 12
+        made = launch("t1", 10, order="o1", intended=NOW - timedelta(minutes=5))
+        of_ten = "2 ordered machines wait: the cap of 10 machines is reached"
+        assert of_ten in plan(ordered(order(12), launches=[made])).outlooks[ALICE].sentence
 
     def test_the_open_part_of_an_order_is_not_given_up_for_want_of_jobs(self):
         open_ = launch("t1", 3, order="o1", intended=NOW - timedelta(minutes=1))
