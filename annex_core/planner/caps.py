@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from annex_core.model.annex import Annex, KnownInstance, Launch
+from annex_core.model.annex import KnownInstance
 from annex_core.model.demand import JobCounts, JobGroup, Limits, tightest
 from annex_core.model.hardware import InstanceType
 from annex_core.model.names import AnnexKey
@@ -173,41 +173,6 @@ def allowance(
             none = said(f"the budget of ${limits.budget} has no room for more", "budget")
             bound(int((limits.budget - spent) // whole), none)
     return allowed
-
-
-def committed(
-    annex: Annex,
-    known: Sequence[KnownInstance],
-    outstanding: Sequence[tuple[Launch, int]],
-    now: datetime,
-    *,
-    launches: Iterable[Launch] = (),
-) -> Decimal | None:
-    """
-    USD spent and in flight for one life of an annex: each instance at its ceiling until it was gone, or until the
-    lease ends if it lives; what is on its way likewise. None lives past the outer bound of its launch.
-
-    Args:
-        launches: The annex's, as far as *known* came of them.
-
-    Returns:
-        None where one price is unknown: unknown is never zero.
-    """
-    total = Decimal(0)
-    bounds = {launch.token: launch.ends_at_latest for launch in launches}
-    for instance in known:
-        if instance.hourly_ceiling is None:
-            return None
-        bound = bounds.get(instance.token or "") or annex.lease_ends
-        until = instance.gone or max(min(annex.lease_ends, bound), now)
-        total += instance.hourly_ceiling * Decimal(max(until - instance.launched, MINIMUM_BILLED).total_seconds())
-    for launch, count in outstanding:
-        if launch.hourly_ceiling is None:
-            return None
-        ends = min(annex.lease_ends, launch.ends_at_latest or annex.lease_ends)
-        left = max(ends - launch.intended, MINIMUM_BILLED)
-        total += launch.hourly_ceiling * count * Decimal(left.total_seconds())
-    return total / _HOURS
 
 
 def spent(known: Sequence[KnownInstance], now: datetime) -> Decimal | None:

@@ -16,11 +16,12 @@ from annex_core.model.route import Route, overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.tags import stamp
 from annex_core.model.wording import clause, counted
-from annex_core.planner.caps import caps, committed
+from annex_core.planner.caps import caps
 from annex_core.planner.commons import Commons
 from annex_core.planner.growth import grow
 from annex_core.planner.holdings import Holding, as_answered, holding
 from annex_core.planner.matching import Matcher
+from annex_core.planner.outlay import Sum, committed
 
 TOO_LATE = timedelta(minutes=5)
 """The reaper and the machines' own timers act on what they read minutes before: so near its end a lease stays."""
@@ -191,7 +192,7 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
     longer = replace(annex, lease_ends=until, ends_at_latest=bound)
     budget = caps(route, annex.limits).budget
     if budget is not None and until > annex.lease_ends:
-        needs = _committed(longer, snapshot)
+        needs = _committed(longer, snapshot).known
         if needs is None or needs > budget:
             much = "nobody knows how much" if needs is None else f"${needs:.2f} at most"
             raise Refused(f"its machines would cost {much} until then, and the budget of the annex is ${budget}")
@@ -200,7 +201,7 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
     return longer
 
 
-def _committed(annex: Annex, snapshot: Snapshot) -> Decimal | None:
+def _committed(annex: Annex, snapshot: Snapshot) -> Sum:
     held = holding(annex.key, annex, snapshot, volume_gib=Route.volume_gib)
     known = snapshot.known_of(annex)
     return committed(annex, known, held.outstanding, snapshot.at, launches=snapshot.launches_of(annex))

@@ -156,6 +156,18 @@ def outlay(
     return found.outlay()
 
 
+def committed(
+    annex: Annex,
+    known: Iterable[KnownInstance],
+    outstanding: Iterable[tuple[Launch, int]],
+    now: datetime,
+    *,
+    launches: Iterable[Launch],
+) -> Sum:
+    """USD that outlay() comes to in all, by ceilings alone: what has none is not known, whatever its type costs."""
+    return outlay(annex, known, outstanding, now, launches=launches, types={}, route=None).total
+
+
 class _Adding:
     def __init__(self) -> None:
         self._instances = self._unpriced = 0

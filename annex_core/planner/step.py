@@ -14,7 +14,7 @@ from annex_core.model.route import FleetApi, Route
 from annex_core.model.snapshot import Snapshot
 from annex_core.model.wording import counted
 from annex_core.planner.blackholes import A_FEW, widened
-from annex_core.planner.caps import Allowance, allowance, caps, ceiling, committed, instance_hour
+from annex_core.planner.caps import Allowance, allowance, caps, ceiling, instance_hour
 from annex_core.planner.commons import Commons, room
 from annex_core.planner.holdings import Holding, whole_machine
 from annex_core.planner.learned import as_learned
@@ -23,6 +23,7 @@ from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.offers import expected
 from annex_core.planner.ordering import Shortfall
+from annex_core.planner.outlay import Sum, committed
 from annex_core.planner.places import types_of
 from annex_core.planner.reclaimed import reclaimed
 from annex_core.planner.rooms import Need, jobs_per_machine, place
@@ -378,7 +379,7 @@ class Step:
             price,
             limits,
             held,
-            None if limits.budget is None else self._committed(held),
+            None if limits.budget is None else self._committed(held).known,
             held_vcpus=None if limits.vcpus is None else _vcpus(held, self.types),
             left=annex.lease_ends - now,
         )
@@ -388,9 +389,14 @@ class Step:
         shared = room(alone.instances, largest, price, self._shares, own, now, annex.lease_ends)
         return shared if shared.reason else alone
 
-    def _committed(self, held: Holding) -> Decimal | None:
+    def _committed(self, held: Holding) -> Sum:
+        return self._had + committed(self._annex, (), held.outstanding, self._snapshot.at, launches=())
+
+    @cached_property
+    def _had(self) -> Sum:
+        """What the annex's machines come to, those that are gone included."""
         known, launches = self._snapshot.known_of(self._annex), self._snapshot.launches_of(self._annex)
-        return committed(self._annex, known, held.outstanding, self._snapshot.at, launches=launches)
+        return committed(self._annex, known, (), self._snapshot.at, launches=launches)
 
     def _fleet(self, types: tuple[str, ...], target: int, route: Route, order: str | None) -> LaunchFleet:
         names = tuple(name for name in types if not self._in_dollars or ceiling(self.types[name], route) is not None)

@@ -194,6 +194,19 @@ def test_nothing_is_asked_for_above_its_ceiling_or_without_one_where_dollars_are
 
 
 @settings(max_examples=100, deadline=None)
+@given(worlds, st.decimals(0, 60, places=2))
+def test_a_budget_of_one_annex_leaves_as_much_whoever_sets_it(of, budget):
+    """What a route says is counted by a step, what the access point says by all annexes together."""
+    free = replace(of.routes["spot"], budget=None)
+    alone = replace(of, demand=[each for each in of.demand if each.key == ALICE], pool_limits=PoolLimits({}), spent=())
+    by_route = replace(alone, routes={"spot": replace(free, budget=budget)})
+    by_limits = replace(alone, routes={"spot": free}, pool_limits=read(f"annex alice/blue Budget={budget}"))
+    assert [(each.types, each.target) for each in fleets(by_route)] == [
+        (each.types, each.target) for each in fleets(by_limits)
+    ]
+
+
+@settings(max_examples=100, deadline=None)
 @given(worlds)
 def test_what_is_put_aside_is_never_less_than_what_any_type_may_cost(of):
     for each in fleets(of):

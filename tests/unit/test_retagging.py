@@ -11,7 +11,7 @@ from annex_core.model import tags
 from annex_core.model.annex import Ending
 from annex_core.model.plan import Retag, Terminate
 from annex_core.model.snapshot import RegionView
-from annex_core.planner.caps import committed
+from annex_core.planner.outlay import committed
 from annex_core.planner.plan import plan
 from tests.unit.world import ALICE, NOW, annex, carried, fleet, fleets, group, instance, known, launch, living, slot
 
@@ -135,8 +135,8 @@ class TestPastTheOuterBound:
     def test_money_is_reserved_to_each_machine_s_own_end(self):
         asked = launch("t1", 1, ends_at_latest=NOW + timedelta(hours=1))
         came = known("i-1", launched=NOW, hourly_ceiling=Decimal(1))
-        assert committed(self.life, [came], [], NOW, launches=[asked]) == 1
-        assert committed(self.life, [came], [], NOW, launches=[]) == 30
+        assert committed(self.life, [came], [], NOW, launches=[asked]).known == 1
+        assert committed(self.life, [came], [], NOW, launches=[]).known == 30
 
 
 def test_where_our_clock_is_behind_nothing_is_launched_that_aws_s_clock_ends_at_once():
