@@ -113,6 +113,9 @@ class Provisioner:
         self._matcher = matcher
         self._asked = AskedLately()
         self._closing = Closing()
+        self._began = clock()
+        self._unheard: dict[str, datetime] = {}
+        """When launches without an outcome were last sent, by client token; by an earlier process: until this began."""
         self._deaths = Deaths(journal=journal, regions=regions, clock=clock)
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
@@ -140,6 +143,7 @@ class Provisioner:
         # What was under way when AWS was asked may have ended since, unseen by the answer: leave that alone.
         unseen = self._observer.unseen
         self._look_ahead()
+        snapshot = replace(snapshot, pool_limits=recipes.limits, spent=self._ledger.spent(now))
         settled, again = recover(self._journal, snapshot, unseen | self._under_way().keys())
         for launch, document in again:
             task = partial(self._send_again, launch, document, snapshot)
@@ -154,8 +158,6 @@ class Provisioner:
             failures=failed,
             unready=self._first_look.unready(routes),
             unseen_routes=self._first_look.under_way(routes),
-            pool_limits=recipes.limits,
-            spent=self._ledger.spent(now),
             under_way=asking,
         )
         decided = plan(snapshot, self._matcher)
@@ -250,8 +252,12 @@ class Provisioner:
                 self._failures[subject] = Failure(failure, self._clock(), before.tries + 1 if before else 1)
 
     def _send_again(self, launch: Launch, document: str, snapshot: Snapshot) -> None:
+        now, before = self._clock(), self._unheard.get(launch.token, max(launch.intended, self._began))
         with because(*cause(launch, snapshot)):
-            send(self._journal, self._regions, launch, document, self._clock(), self._clock)
+            sent = send(self._journal, self._regions, launch, document, now, self._clock, before=before)
+        self._unheard.pop(launch.token, None)
+        if sent:
+            self._unheard[launch.token] = sent
 
     def _do_all(self, actions: Iterable[Action], snapshot: Snapshot) -> None:
         for action in actions:

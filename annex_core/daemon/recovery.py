@@ -12,6 +12,8 @@ from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, R
 from annex_core.model.annex import KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
+from annex_core.planner.commons import Commons
+from annex_core.planner.resending import barred
 from annex_core.planner.strangers import SETTLED
 from annex_core.ports import Launched, Refusal
 
@@ -36,12 +38,14 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
 
     Returns:
         Whether anything was settled, so that the snapshot's launches are out of date; and the launches to send again,
-        each with its document: while AWS still knows the token, the same bytes can't launch twice.
+        each with its document: while AWS still knows the token, the same bytes can't launch twice. AWS may not have
+        heard of it at all: what would be too much by now is not sent again, and counts as coming until it is settled.
     """
     settled = False
     again = []
+    commons: Commons | None = None
     wanted = {
-        annex.id
+        annex.id: annex
         for annex in snapshot.annexes.values()
         if annex.lease_ends > snapshot.aws_now(annex.place) and not annex.ending
     }
@@ -59,7 +63,10 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
         elif age < RESEND_FOR and launch.annex in wanted:
-            again.append((launch, document))
+            if why := barred(wanted[launch.annex], snapshot, commons := commons or Commons(snapshot)):
+                log.warning("client token %s is not sent again: %s", launch.token, why)
+            else:
+                again.append((launch, document))
         elif age >= RESEND_FOR + SETTLED:
             log.warning("client token %s is in no listing of %s; given up", launch.token, launch.place)
             journal.settle(launch.token, LaunchState.LOST, reason="AWS never answered and lists no such fleet")
@@ -86,8 +93,15 @@ def _shown(launch: Launch, snapshot: Snapshot) -> _Shown | None:
 
 
 def send(
-    journal: Journal, regions: Regions, launch: Launch, document: str, now: datetime, clock: Callable[[], datetime]
-) -> None:
+    journal: Journal,
+    regions: Regions,
+    launch: Launch,
+    document: str,
+    now: datetime,
+    clock: Callable[[], datetime],
+    *,
+    before: datetime | None = None,
+) -> datetime | None:
     """
     Send a launch's document, the first time or again, and write down what came of it.
 
@@ -95,25 +109,31 @@ def send(
     sending may have acted and no listing shows it yet.
 
     Args:
-        now: When it is sent: later than it was intended, and an earlier sending may have acted.
+        now: When it is sent.
         clock: Tells when the answer has come.
+        before: When it was last sent that nobody heard of; None: never.
+
+    Returns:
+        When it was last sent and may have acted, where the outcome is still open.
     """
     try:
         launched = regions[launch.place].cloud.request(document)
     except FINAL as error:
-        if timedelta(0) < now - launch.intended < SETTLED:
+        if before and now - before < SETTLED:
             log.error(
-                "client token %s, sent again, is refused; the first sending may have acted: %s", launch.token, error
+                "client token %s, sent again, is refused; an earlier sending may have acted: %s", launch.token, error
             )
-            return
+            return before
         log.error("AWS refused %d of %s for %s: %s", launch.target, ", ".join(launch.types), launch.annex, error)
         journal.settle(launch.token, LaunchState.REFUSED, reason=str(error), obstacle=obstacle([error]))
         note(journal, launch, [Refusal(error)], clock())
     except AnnexError as error:
         log.error("no outcome for client token %s yet: %s", launch.token, error)
+        return now
     else:
         _take(journal, launch, launched, now)
         note(journal, launch, launched.refusals, clock())
+    return None
 
 
 def _take(journal: Journal, launch: Launch, launched: Launched, now: datetime) -> None:

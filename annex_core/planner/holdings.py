@@ -105,7 +105,8 @@ def attribute(
         if known.token in brought:
             brought[known.token] += 1
     found: dict[str, Launch | None] = {}
-    for instance in sorted(instances, key=lambda each: (each.launched, each.id)):
+    once = {instance.id: instance for instance in instances}  # a page may tell again what another one told
+    for instance in sorted(once.values(), key=lambda each: (each.launched, each.id)):
         before = seen[instance.id].token if instance.id in seen else None
         launch = by_token.get(instance.client_token or "") or by_fleet.get(instance.fleet or "")
         if launch is None and before:

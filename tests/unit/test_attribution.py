@@ -85,3 +85,10 @@ def test_an_annex_is_not_finished_while_one_of_its_requests_has_no_answer():
     unanswered = launch(state=LaunchState.INTENDED, fleet=None)
     of = living((), at=RegionView(), annexes={ALICE: ended}, launches=[unanswered])
     assert plan(of).actions == ()
+
+
+def test_an_instance_that_a_listing_tells_of_twice_came_of_one_launch():
+    """AWS has not tagged it yet, and its launch asked for no second one."""
+    twice = RegionView([instance(), instance()], [fleet()])
+    of = living(at=twice, launches=[launch()])
+    assert [(each.id, each.token) for each in of.known] == [("i-1", "t1")]

@@ -3,14 +3,17 @@
 import sqlite3
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from annex_core.adapters.journal import Journal
+from annex_core.adapters.pool_limits import read
 from annex_core.daemon.hands import Errand
 from annex_core.daemon.recovery import RESEND_FOR, recover
-from annex_core.errors import JournalBroken, NotPermitted, OutcomeUnknown, Refused
+from annex_core.errors import JournalBroken, NotPermitted, OutcomeUnknown, Refused, Unavailable
 from annex_core.model.annex import LaunchState
+from annex_core.model.order import Frozen, Scope
 from annex_core.model.route import FleetApi
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import OpenRequest
@@ -38,6 +41,58 @@ def hide_fleets(daemon):
     """EC2's listing lags behind; what it has is not shown until the returned function is called."""
     daemon.cloud.fleets = lambda pool: []
     return lambda: daemon.cloud.__dict__.pop("fleets")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_refusal_says_nothing_of_a_sending_after_the_first_either(daemon, dies):
+    """AWS has not heard of the launch for minutes; then it acts, does not answer, and refuses the next sending."""
+    daemon.cloud.errors["request"] = [Unavailable("not now")]
+    daemon.cycle()
+    daemon.cloud.loses_answers = 1
+    daemon.cycle(after=2 * SETTLED)
+    show = hide_fleets(daemon)
+    if dies:
+        daemon.restart()
+    daemon.cloud.errors["request"] = [NotPermitted("ExpiredToken")]
+    daemon.cycle(after=MINUTE / 3)
+    assert states(daemon) == [LaunchState.INTENDED]
+    show()
+    daemon.cycle(after=MINUTE / 2)
+    assert states(daemon) == [LaunchState.REQUESTED]
+
+
+def test_a_refusal_that_stands_is_an_outcome_when_no_sending_can_have_acted_unseen(daemon):
+    daemon.cloud.errors["request"] = [Unavailable("not now"), NotPermitted("no"), NotPermitted("no")]
+    daemon.cycle()
+    daemon.cycle(after=SETTLED / 2)
+    assert states(daemon) == [LaunchState.INTENDED]
+    daemon.cycle(after=SETTLED / 2)
+    assert states(daemon) == [LaunchState.REFUSED]
+
+
+def test_a_launch_is_not_sent_again_where_it_is_too_much_by_now(daemon):
+    """A cap was lowered, the route is gone, a limit came, or a freeze: AWS may not have heard of it yet."""
+    daemon.cloud.errors["request"] = [Unavailable("not now")]
+    daemon.cycle()
+    for routes, limits in (
+        ({ROUTE.name: replace(ROUTE, max_instances=0)}, ""),
+        ({ROUTE.name: replace(ROUTE, max_vcpus=1)}, ""),
+        ({ROUTE.name: replace(ROUTE, budget=Decimal("0.1"))}, ""),
+        ({}, ""),
+        ({ROUTE.name: ROUTE}, "owner alice MaxHourlyCost=0.01"),
+    ):
+        daemon.routes, daemon.limits = routes, read(limits)
+        daemon.cycle(after=MINUTE)
+        assert len(daemon.cloud.documents) == 0
+        assert states(daemon) == [LaunchState.INTENDED]
+    daemon.routes, daemon.limits = {ROUTE.name: ROUTE}, read("")
+    frozen = Frozen(Scope.ALL, since=NOW, by="root")
+    daemon.orders.freeze([frozen])
+    daemon.cycle(after=MINUTE)
+    assert states(daemon) == [LaunchState.INTENDED]
+    daemon.orders.thaw([frozen])
+    daemon.cycle(after=MINUTE)
+    assert states(daemon) == [LaunchState.REQUESTED]
 
 
 def test_a_refusal_of_a_second_sending_says_nothing_of_the_first(daemon):

@@ -1,0 +1,49 @@
+"""Whether a launch that AWS has not answered may be sent again: it asks for machines if the first sending was lost."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from annex_core.model.annex import Annex
+from annex_core.model.limits import Limit
+from annex_core.model.route import overridden
+from annex_core.model.snapshot import Snapshot
+from annex_core.planner.caps import caps
+from annex_core.planner.commons import Commons
+from annex_core.planner.growth import frozen_by
+from annex_core.planner.outlay import Outlay
+
+
+def barred(annex: Annex, snapshot: Snapshot, commons: Commons) -> str | None:
+    """
+    What has come since it was decided that keeps its annex from having so much; None where nothing has.
+
+    Args:
+        commons: Of the snapshot: what is unanswered counts as bought.
+    """
+    if frozen := frozen_by(annex, snapshot.freezes):
+        return frozen
+    if annex.route not in snapshot.routes:
+        return f"route {annex.route} is not in the configuration any more"
+    if any(_passed(limit, taken) for limit, taken in _bounds(annex, snapshot, commons)):
+        return "it would be over a cap or a budget that was lowered since"
+    return None
+
+
+def _bounds(annex: Annex, snapshot: Snapshot, commons: Commons) -> Iterator[tuple[Limit, Outlay]]:
+    own = commons.own(annex)
+    route = overridden(snapshot.routes[annex.route], annex.overrides).of(annex.key.owner)
+    its = caps(route, annex.limits)
+    yield Limit(its.instances, its.vcpus, its.hourly, its.budget), own
+    for share in commons.shares(annex):
+        yield share.limit, share.others + own
+
+
+def _passed(limit: Limit, taken: Outlay) -> bool:
+    pairs: list[tuple[Decimal | int | None, Decimal | int | None]] = [
+        (limit.instances, taken.instances),
+        (limit.vcpus, taken.vcpus.known),
+        (limit.hourly, taken.hourly.known),
+        (limit.budget, taken.total.known),
+        *((limit.monthly, taken.in_month(month)) for month in taken.months),
+    ]
+    return any(most is not None and have is not None and have > most for most, have in pairs)
