@@ -12,7 +12,6 @@ from annex_core.errors import AnnexError, NoCapacity, NotPermitted, OverQuota, R
 from annex_core.model.annex import KnownInstance, Launch, LaunchState, Obstacle
 from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.model.wording import clause
-from annex_core.planner.commons import Commons
 from annex_core.planner.resending import barred
 from annex_core.planner.strangers import SETTLED
 from annex_core.ports import Launched, Refusal
@@ -43,7 +42,6 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
     """
     settled = False
     again = []
-    commons: Commons | None = None
     wanted = {
         annex.id: annex
         for annex in snapshot.annexes.values()
@@ -54,7 +52,9 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             log.warning("%s was given up as %s, and AWS shows it", shown, launch.state)
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
-    for launch, document in journal.unanswered():
+    unanswered = list(journal.unanswered())
+    too_much = barred([wanted[each.annex] for each, _ in unanswered if each.annex in wanted], snapshot)
+    for launch, document in unanswered:
         if launch.annex in launching or launch.place not in snapshot.regions:
             continue
         age = snapshot.at - launch.intended
@@ -63,8 +63,8 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
         elif age < RESEND_FOR and launch.annex in wanted:
-            if why := barred(wanted[launch.annex], snapshot, commons := commons or Commons(snapshot)):
-                log.warning("client token %s is not sent again: %s", launch.token, why)
+            if launch.annex in too_much:
+                log.warning("client token %s is not sent again: %s", launch.token, too_much[launch.annex])
             else:
                 again.append((launch, document))
         elif age >= RESEND_FOR + SETTLED:

@@ -1,6 +1,6 @@
 """Whether a launch that AWS has not answered may be sent again: it asks for machines if the first sending was lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from annex_core.model.annex import Annex
@@ -8,20 +8,33 @@ from annex_core.model.limits import Limit
 from annex_core.model.route import overridden
 from annex_core.model.snapshot import Snapshot
 from annex_core.planner.caps import caps
-from annex_core.planner.commons import Commons
+from annex_core.planner.commons import Commons, unreadable
 from annex_core.planner.growth import frozen_by
 from annex_core.planner.outlay import Outlay
 
 
-def barred(annex: Annex, snapshot: Snapshot, commons: Commons) -> str | None:
+def barred(annexes: Iterable[Annex], snapshot: Snapshot) -> dict[str, str]:
     """
-    What has come since it was decided that keeps its annex from having so much; None where nothing has.
+    What has come since launches were decided that keeps their annexes from having so much, by annex id; what is
+    unanswered counts as bought. Where it can't be told, nothing may be sent again.
+    """
+    found, commons = {}, None
+    for annex in annexes:
+        try:
+            commons = commons or Commons(snapshot)
+            why = _barred(annex, snapshot, commons)
+        except Exception as error:  # noqa: BLE001 - whatever it is, leases end all the same
+            why = f"what is allowed can't be told: {error!r}"
+        if why:
+            found[annex.id] = why
+    return found
 
-    Args:
-        commons: Of the snapshot: what is unanswered counts as bought.
-    """
+
+def _barred(annex: Annex, snapshot: Snapshot, commons: Commons) -> str | None:
     if frozen := frozen_by(annex, snapshot.freezes):
         return frozen
+    if snapshot.pool_limits.malformed:
+        return unreadable(snapshot.pool_limits.malformed)
     if annex.route not in snapshot.routes:
         return f"route {annex.route} is not in the configuration any more"
     if any(_passed(limit, taken) for limit, taken in _bounds(annex, snapshot, commons)):

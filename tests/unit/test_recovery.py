@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from annex_core.adapters.journal import Journal
-from annex_core.adapters.pool_limits import read
+from annex_core.adapters.pool_limits import pool_limits
 from annex_core.daemon.hands import Errand
 from annex_core.daemon.recovery import RESEND_FOR, recover
 from annex_core.errors import JournalBroken, NotPermitted, OutcomeUnknown, Refused, Unavailable
@@ -17,6 +17,7 @@ from annex_core.model.order import Frozen, Scope
 from annex_core.model.route import FleetApi
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import OpenRequest
+from annex_core.planner.commons import Commons
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import Hangs
 from tests.unit.test_provisioner import Daemon
@@ -80,17 +81,29 @@ def test_a_launch_is_not_sent_again_where_it_is_too_much_by_now(daemon):
         ({ROUTE.name: replace(ROUTE, budget=Decimal("0.1"))}, ""),
         ({}, ""),
         ({ROUTE.name: ROUTE}, "owner alice MaxHourlyCost=0.01"),
+        ({ROUTE.name: ROUTE}, "everybody MaxHourlyCost=1000"),
     ):
-        daemon.routes, daemon.limits = routes, read(limits)
+        daemon.routes, daemon.limits = routes, pool_limits({"ANNEX_LIMITS": limits})
         daemon.cycle(after=MINUTE)
         assert len(daemon.cloud.documents) == 0
         assert states(daemon) == [LaunchState.INTENDED]
-    daemon.routes, daemon.limits = {ROUTE.name: ROUTE}, read("")
+    daemon.routes, daemon.limits = {ROUTE.name: ROUTE}, pool_limits({})
     frozen = Frozen(Scope.ALL, since=NOW, by="root")
     daemon.orders.freeze([frozen])
     daemon.cycle(after=MINUTE)
     assert states(daemon) == [LaunchState.INTENDED]
     daemon.orders.thaw([frozen])
+    daemon.cycle(after=MINUTE)
+    assert states(daemon) == [LaunchState.REQUESTED]
+
+
+def test_a_launch_is_not_sent_again_where_nobody_can_tell_whether_it_is_too_much(daemon, monkeypatch):
+    daemon.cloud.errors["request"] = [Unavailable("not now")]
+    daemon.cycle()
+    with monkeypatch.context() as broken:
+        broken.setattr(Commons, "own", lambda *_: 1 / 0)
+        daemon.cycle(after=MINUTE)
+        assert states(daemon) == [LaunchState.INTENDED]
     daemon.cycle(after=MINUTE)
     assert states(daemon) == [LaunchState.REQUESTED]
 
