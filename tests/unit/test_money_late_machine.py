@@ -15,6 +15,7 @@ from tests.unit.world import ALICE, NOW, ROUTE, TYPES, group, slot
 
 SLACK = Decimal("0.01")
 """AWS's seconds."""
+ROUNDING = Decimal("1e-9")
 NAMES = ROUTE.instance_types
 PRICES = {name: instance_hour(TYPES[name], ROUTE) for name in NAMES}
 
@@ -188,7 +189,8 @@ class MoneyLate(Aws):
         )
         used = self.used
         if self.may is not None:
-            over = [have > may for have, may in zip(used.amounts, caps.most(self.may).amounts, strict=True)]
+            most = caps.most(self.may).amounts
+            over = [have > may + ROUNDING for have, may in zip(used.amounts, most, strict=True)]
             assert not any(over), (used, caps, self.may)
         self.may = used
 
