@@ -210,9 +210,10 @@ class History:
                 count = self.look()
                 log.debug("run times: learned from %d finished jobs", count)
                 trouble = ""
-            except (AnnexError, OSError) as error:
+            except Exception as error:  # whatever it is: the next look may do better
                 if str(error) != trouble:
-                    log.warning("run times are not learned: %s", error)
+                    unknown = not isinstance(error, AnnexError | OSError)
+                    log.warning("run times are not learned: %s", error or type(error).__name__, exc_info=unknown)
                 trouble = str(error)
             wait()
 

@@ -61,7 +61,8 @@ def _check_size(reading: Reading, directory: str) -> None:
             idle_timeout=timedelta(0),
             lease_ends=moment,
         )
-        user_data(source=bundle(point, token=_TOKEN, config_dir=contents), lease_ends=moment, ends_at_latest=moment)
+        inline = bundle(point, token=_TOKEN, config_dir=contents)
+        user_data(source=inline, lease_ends=moment, ends_at_latest=moment, warm_until=moment)
     except OSError as error:
         reading.refuse(name, f"{name}: {error.strerror}: {error.filename}")
     except AnnexError as error:

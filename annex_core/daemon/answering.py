@@ -9,6 +9,7 @@ from typing import Any
 from annex_core.adapters.requests import VERBS, without_secrets
 from annex_core.adapters.server import Call, Peer
 from annex_core.adapters.wire import KeysWanted
+from annex_core.daemon.asker import Asker
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.errors import AnnexError, BadRequest, Refused
@@ -134,16 +135,12 @@ class Answers:
         Whose annexes are asked for, and whether by an administrator: those see whom they ask for or all, others
         themselves.
         """
-        wanted = _owner_wanted(call.body)
-        peer = call.peer
-        administrator = peer.uid == 0 or peer.name in self._administrators
-        if not administrator:
-            if peer.name is None:
-                raise Refused(f"uid {peer.uid} has no user name on this machine")
-            if wanted not in (None, peer.name):
+        wanted, asker = _owner_wanted(call.body), Asker.of(call.peer, self._administrators)
+        if not asker.administrator:
+            if wanted not in (None, asker.name):
                 raise Refused(f"only an administrator may see the annexes of {wanted}")
-            wanted = peer.name
-        return wanted, administrator
+            wanted = asker.name
+        return wanted, asker.administrator
 
 
 def _about(call: Call) -> tuple[str | None, str | None]:

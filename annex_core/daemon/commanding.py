@@ -5,6 +5,7 @@ Answered at once from the last snapshot and the journal; the cycle that is woken
 their own annexes, administrators all.
 """
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -44,6 +45,8 @@ from annex_core.planner.commands import (
     quote,
 )
 from annex_core.planner.growth import closed_to
+
+log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -124,7 +127,8 @@ class Commands:
             return None
         try:
             return replace(standing, snapshot=self._snapshot())
-        except JournalBroken:
+        except JournalBroken as error:
+            log.warning("answered as things stood at the last look: %s", error)
             return standing
 
     def _snapshot(self) -> Snapshot:

@@ -1,31 +1,28 @@
 """Carry out a growth step: bundle, launch template, journal, fleet; cut short anywhere, nothing of it costs money."""
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from annex_core.adapters.journal import Journal, Template
 from annex_core.adapters.journal_learned import LearnedBook
-from annex_core.bundle.build import FETCH_WITHIN, ExecutionPoint, bundle, user_data
+from annex_core.bundle.build import FETCH_WITHIN
 from annex_core.daemon.configured import capacity, configuration, pools, specified
+from annex_core.daemon.describing import Describer, Site, boot_script, digest, template_name
 from annex_core.daemon.recovery import send
 from annex_core.daemon.regions import Region, Regions
-from annex_core.errors import BadRequest, BadRoute, NotPermitted, Refused
+from annex_core.errors import BadRequest, NotPermitted, Refused
 from annex_core.fleet_file.configuration import FleetConfig
 from annex_core.model import tags
 from annex_core.model.annex import Annex, LaunchState, Obstacle
 from annex_core.model.names import bundle_key, client_token
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import FleetApi, Route
-from annex_core.model.tags import AnnexTags
 from annex_core.ports import Cloud, LaunchRequest, Override, TemplateRef, TemplateRequest, Tokens
 
 _BOOT = timedelta(minutes=10)
@@ -41,20 +38,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Site:
-    """What all annexes of this access point share."""
-
-    pool: str
-    access_point: str
-    domain: str
-    collector: str
-    """COLLECTOR_HOST of execution points."""
-    trust_domain: str
-    version: str | None = None
-    """Of its HTCondor; None where it can't be told."""
-
-
-@dataclass(frozen=True)
 class _Asked:
     """What a launch asks for beside what every launch does."""
 
@@ -64,20 +47,6 @@ class _Asked:
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     capacity: int | None = None
-
-
-@dataclass(frozen=True)
-class _Described:
-    """What an annex's machines are launched with, before user data."""
-
-    request: TemplateRequest
-    point: ExecutionPoint | None
-    """None: they bring their own pilot."""
-    own: str | None
-    """User data in place of our boot script."""
-    config_dir: Mapping[str, bytes]
-    digest: str
-    """Of all that a launch template is made from."""
 
 
 class Launcher:
@@ -98,9 +67,8 @@ class Launcher:
     ) -> None:
         self._site = site
         self._journal = journal
-        self._learned = LearnedBook(journal)
+        self._describer = Describer(site=site, tokens=tokens, learned=LearnedBook(journal), clock=clock)
         self._regions = regions
-        self._tokens = tokens
         self._clock = clock
         self._unique = unique
 
@@ -116,14 +84,14 @@ class Launcher:
         cloud.resolve_image(route.image)
         cloud.subnet_zones(route.subnets)
 
-    def launch(self, wanted: LaunchFleet, route: Route) -> None:
+    def launch(self, wanted: LaunchFleet) -> None:
         """
         Ask for one fleet.
 
         Raises:
             AnnexError: Before anything was asked of EC2's fleets; what came of the request itself is in the journal.
         """
-        annex = wanted.annex
+        annex, route = wanted.annex, wanted.route
         region = self._regions[route.place]
         self._journal.begin(annex)
         try:
@@ -148,7 +116,7 @@ class Launcher:
             valid_from=now,
             valid_until=annex.ends_at_latest,
             fleet_role=asked.role,
-            tags={**asked.tags, **self._tags(wanted, route)},
+            tags={**asked.tags, **self._describer.tags(wanted, route)},
             attributes=asked.attributes,
             capacity=asked.capacity,
         )
@@ -201,14 +169,14 @@ class Launcher:
             region = self._regions[place]
             try:
                 # One that was only meant to be made may have been made: AWS's tags tell.
-                made = template.template or region.cloud.find_template(_name(annex), self._identity(annex))
+                made = template.template or region.cloud.find_template(template_name(annex), self._identity(annex))
                 if made:
                     region.cloud.delete_template(made)
                 if template.bucket:
                     region.store(template.bucket).delete(bundle_key(annex.id))
             except (NotPermitted, Refused) as error:
                 # The next life finds and re-uses what stays: it must not wait for ever.
-                log.error("annex %s: template %s or its bundle stays: %s", annex.key, _name(annex), error)
+                log.error("annex %s: template %s or its bundle stays: %s", annex.key, template_name(annex), error)
         self._journal.finish(annex, self._clock())
 
     def _identity(self, annex: Annex) -> dict[str, str]:
@@ -219,20 +187,6 @@ class Launcher:
             tags.OWNER: annex.key.owner,
             tags.NAME: annex.key.name,
         }
-
-    def _tags(self, wanted: LaunchFleet, route: Route) -> dict[str, str]:
-        annex = wanted.annex
-        return AnnexTags(
-            key=annex.key,
-            project=annex.project,
-            route=annex.route,
-            pool=self._site.pool,
-            access_point=self._site.access_point,
-            lease_ends=annex.lease_ends,
-            ends_at_latest=annex.ends_at_latest,
-            extra=route.tags,
-            pilot=annex.pilot,
-        ).as_dict()
 
     def _template(
         self, wanted: LaunchFleet, route: Route, region: Region, data: Mapping[str, Any] = _NOTHING
@@ -245,7 +199,7 @@ class Launcher:
         """
         annex = wanted.annex
         now = self._clock()
-        described = self._described(wanted, route, region, data)
+        described = self._describer.described(wanted, route, region.cloud, data)
         request, point = described.request, described.point
         needed_until = now + route.fulfil_within + _BOOT + FETCH_WITHIN
         bucket = (route.bucket or "") if point else ""
@@ -254,7 +208,7 @@ class Launcher:
             return TemplateRef(known.template, known.version)
         if known is None:  # whoever finishes the annex looks for it, should we not live to hear of it
             self._journal.keep_template(Template(annex.id, route.place, "", 0, bucket, "", now))
-        content = self._bundle(wanted, point, described.config_dir) if point else b""
+        content = self._describer.bundle(wanted, point, described.config_dir) if point else b""
         store = region.store(route.bucket) if route.bucket else None
         if store and content:
             store.put(bundle_key(annex.id), content, request.tags)
@@ -264,9 +218,9 @@ class Launcher:
             if store:
                 good_until = needed_until + _URL_GOOD_FOR
                 source = store.url(bundle_key(annex.id), expires_in=int((good_until - now).total_seconds()))
-            text = _boot_script(wanted, source)
+            text = boot_script(wanted, source)
         made = region.cloud.put_template(
-            replace(request, user_data=text, client_token=client_token(annex.id, _digest(request, text)[:32])),
+            replace(request, user_data=text, client_token=client_token(annex.id, digest(request, text)[:32])),
             existing=(known.template or None) if known else None,
         )
         self._journal.keep_template(
@@ -276,60 +230,12 @@ class Launcher:
 
     def _inline(self, wanted: LaunchFleet, route: Route, region: Region) -> TemplateRequest:
         """What the annex's template would hold, for a call that takes none; the bundle is in the user data."""
-        described = self._described(wanted, route, region, _NOTHING)
+        described = self._describer.described(wanted, route, region.cloud, _NOTHING)
         text = described.own
         if text is None and described.point:
-            content = self._bundle(wanted, described.point, described.config_dir)
-            text = _boot_script(wanted, content)
+            content = self._describer.bundle(wanted, described.point, described.config_dir)
+            text = boot_script(wanted, content)
         return replace(described.request, user_data=text or "")
-
-    def _described(self, wanted: LaunchFleet, route: Route, region: Region, data: Mapping[str, Any]) -> "_Described":
-        annex = wanted.annex
-        own = _own_user_data(route)
-        if annex.pilot and own is None:
-            raise BadRoute(route.name, "there is no AnnexUserDataFile, and without user data no pilot starts")
-        point = None if annex.pilot else self._execution_point(wanted)
-        config_dir = {} if annex.pilot else _config_files(route)
-        image = region.cloud.resolve_image(route.image)
-        if image != route.image:
-            self._learned.keep_image(route.place, route.image, image)
-        request = TemplateRequest(
-            name=_name(annex),
-            client_token="",
-            image=image,
-            user_data="",
-            tags=self._tags(wanted, route),
-            security_groups=route.security_groups,
-            key_name=route.key_name,
-            instance_profile=route.instance_profile,
-            metadata_tokens=route.metadata_tokens,
-            volume_gib=route.volume_gib,
-            data=data,
-        )
-        digest = _digest(
-            annex.started, point, own, request, sorted(config_dir.items()), *filter(None, [wanted.warm_until])
-        )
-        return _Described(request, point, own, config_dir, digest)
-
-    def _execution_point(self, wanted: LaunchFleet) -> ExecutionPoint:
-        annex = wanted.annex
-        return ExecutionPoint(
-            key=annex.key,
-            project=annex.project,
-            route=annex.route,
-            collector=self._site.collector,
-            trust_domain=self._site.trust_domain,
-            idle_timeout=timedelta(seconds=wanted.idle_timeout_s),
-            lease_ends=annex.lease_ends,
-            hourly_prices={**_prices(wanted)},
-            version=self._site.version,
-        )
-
-    def _bundle(self, wanted: LaunchFleet, point: ExecutionPoint, config_dir: Mapping[str, bytes]) -> bytes:
-        annex = wanted.annex
-        lifetime = int((annex.ends_at_latest - self._clock()).total_seconds())
-        token = self._tokens.issue(annex.key.identity(self._site.domain), lifetime)
-        return bundle(point, token=token, config_dir=config_dir)
 
 
 def _overrides(wanted: LaunchFleet, route: Route, region: Region) -> tuple[Override, ...]:
@@ -361,57 +267,7 @@ def _need_key_pair(name: str | None, cloud: Cloud) -> None:
             cloud.need_key_pair(name)
 
 
-def _name(annex: Annex) -> str:
-    """Of its launch template."""
-    return f"condor-annex-{annex.id}"
-
-
 def _pools(overrides: Iterable[Override], route: Route, region: Region) -> tuple[tuple[str, str], ...]:
     """Types and zones that a launch draws from; a zone that only a fleet configuration names stays open."""
     zones = region.cloud.subnet_zones(route.subnets)
     return tuple(dict.fromkeys((each.instance_type, zones.get(each.subnet or "", "")) for each in overrides))
-
-
-def _prices(wanted: LaunchFleet) -> dict[str, Decimal]:
-    return {name: ceiling for name, ceiling in wanted.ceilings.items() if ceiling is not None}
-
-
-def _boot_script(wanted: LaunchFleet, source: str | bytes) -> str:
-    annex = wanted.annex
-    return user_data(
-        source=source,
-        lease_ends=annex.lease_ends,
-        ends_at_latest=annex.ends_at_latest,
-        warm_until=wanted.warm_until,
-    )
-
-
-def _own_user_data(route: Route) -> str | None:
-    """What the route, or a command, gives in place of our boot script."""
-    if route.user_data is not None or route.user_data_file is None:
-        return route.user_data
-    try:
-        return Path(route.user_data_file).read_bytes().decode()
-    except OSError as error:
-        raise BadRoute(route.name, f"AnnexUserDataFile: {error.strerror}: {error.filename}") from error
-    except UnicodeDecodeError as error:
-        raise BadRoute(route.name, f"AnnexUserDataFile: {route.user_data_file} is not text in UTF-8") from error
-
-
-def _config_files(route: Route) -> dict[str, bytes]:
-    """Those of a command come over the route's own of the same name."""
-    by_hand = dict(route.config_files)
-    if route.config_dir is None:
-        return by_hand
-    try:
-        return {
-            path.name: path.read_bytes()
-            for path in sorted(Path(route.config_dir).iterdir())
-            if path.is_file() and not path.name.startswith(".")
-        } | by_hand
-    except OSError as error:
-        raise BadRoute(route.name, f"AnnexConfigDir: {error.strerror}: {error.filename}") from error
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -46,12 +46,13 @@ from annex_core.daemon.answering import Answers
 from annex_core.daemon.bell import Bell
 from annex_core.daemon.commanding import Commands
 from annex_core.daemon.costs import costs
+from annex_core.daemon.describing import Site
 from annex_core.daemon.foresight import Foresight
 from annex_core.daemon.hands import Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.key_desk import KeyDesk
 from annex_core.daemon.keyring import KeyRing
-from annex_core.daemon.launching import Launcher, Site
+from annex_core.daemon.launching import Launcher
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
 from annex_core.daemon.quotes import Quotes

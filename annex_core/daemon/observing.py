@@ -123,6 +123,8 @@ class Observer:
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
         self._histories = Inquiry[Trouble](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
+        self._puzzles: dict[str, str] = {}
+        """Answers that can't be read, and how they were last told of."""
         self._reading = Inquiry[Signs](patience=patience, good_for=_FRESH, late=late)
         self._signs = Kept[Signs](lambda _: _SIGNS_STAY)
         self._probing = Inquiry[str](patience=patience, good_for=_FRESH, late=late)
@@ -151,14 +153,19 @@ class Observer:
 
         def ask(what: str, question: Callable[[], T]) -> T | None:
             try:
-                return question()
+                answer = question()
             except AnnexError as error:
                 silent[what] = str(error)
                 if isinstance(error, NotPermitted):
                     forbidden.add(what)
             except Exception as error:
-                log.exception("%s", what)
+                if self._puzzles.get(what) != repr(error):
+                    log.exception("%s", what)
+                self._puzzles[what] = repr(error)
                 silent[what] = f"its answer can't be read ({type(error).__name__}); condor_annexd's log says more"
+            else:
+                self._puzzles.pop(what, None)
+                return answer
             return None
 
         def ask_all(

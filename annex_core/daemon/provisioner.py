@@ -271,7 +271,7 @@ class Provisioner:
             case LaunchFleet() if self._lengthened(snapshot):
                 log.info("annex %s: a lease was moved meanwhile; the next cycle plans anew", action.annex.key)
             case LaunchFleet():
-                self._launcher.launch(action, action.route)
+                self._launcher.launch(action)
             case CloseLaunch(launch, why):
                 cloud = self._regions[launch.place].cloud
                 still_open = cloud.open_requests([launch.fleet or ""])

@@ -18,7 +18,8 @@ from annex_core.adapters.ec2 import Ec2Cloud
 from annex_core.adapters.fleet_files import completed
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.s3 import bundle_store
-from annex_core.daemon.launching import Launcher, Site
+from annex_core.daemon.describing import Site
+from annex_core.daemon.launching import Launcher
 from annex_core.daemon.regions import Region, Regions
 from annex_core.errors import Refused
 from annex_core.model.annex import Annex, LaunchState
@@ -60,8 +61,7 @@ class Bench:
                 idle_timeout_s=300,
                 route=route,
                 order="1",
-            ),
-            route,
+            )
         )
 
     def calls(self, action: str) -> list[dict[str, str]]:

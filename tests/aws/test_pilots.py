@@ -14,7 +14,8 @@ from annex_core.adapters.aws_session import AwsRegion
 from annex_core.adapters.ec2 import ec2_cloud
 from annex_core.adapters.journal import Journal
 from annex_core.adapters.s3 import bundle_store
-from annex_core.daemon.launching import Launcher, Site
+from annex_core.daemon.describing import Site
+from annex_core.daemon.launching import Launcher
 from annex_core.daemon.regions import Region, Regions
 from annex_core.model.annex import Annex
 from annex_core.model.names import AnnexKey, annex_id
@@ -90,9 +91,7 @@ def test_a_pilot_runs_ends_its_machine_and_nothing_of_ours_is_fetched_or_made_fo
         site=Site("pool", "ap", "pool", "ap:9619", "pool"), journal=Journal(tmp_path / "journal.db"),
         regions=regions, tokens=NoTokens(), clock=lambda: datetime.now(UTC),
     )  # fmt: skip
-    launcher.launch(
-        LaunchFleet(annex, ("c5.large",), {"c5.large": Decimal("0.1")}, 1, Decimal("0.1"), 300, route), route
-    )
+    launcher.launch(LaunchFleet(annex, ("c5.large",), {"c5.large": Decimal("0.1")}, 1, Decimal("0.1"), 300, route))
 
     def machine() -> dict[str, Any]:
         return (control.machines() or [{"state": "", "console": ""}])[0]

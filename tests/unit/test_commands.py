@@ -99,6 +99,13 @@ def desk_with_blue(desk):
     return desk
 
 
+def test_where_the_journal_cannot_be_read_the_last_look_answers_and_the_log_says_so(desk_with_blue, caplog):
+    last = desk_with_blue.seen
+    desk_with_blue.journal.close()
+    assert desk_with_blue.commands.standing().snapshot == last
+    assert "answered as things stood at the last look: the journal" in caplog.text
+
+
 # create
 
 

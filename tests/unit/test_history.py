@@ -134,3 +134,34 @@ def test_a_history_that_breaks_off_teaches_nothing_and_is_read_again(tmp_path: P
         history.look()
     assert not (tmp_path / "runtimes.json").exists()
     assert not history.expected("alice", "/bin/a", "").sure
+
+
+class SeenEnoughError(Exception):
+    """Ends a watch."""
+
+
+def test_a_look_that_fails_in_a_way_that_nobody_knows_is_told_once_and_the_next_one_learns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedd = Schedd()
+    schedd.jobs = [ad(n) for n in range(1, 6)]
+    looks = 0
+
+    def odd(mark: Mark | None) -> Iterable[Ad]:
+        nonlocal looks
+        looks += 1
+        if looks < 3:
+            raise RecursionError("what a later HTCondor may do")
+        return schedd(mark)
+
+    def wait() -> None:
+        if looks == 3:
+            raise SeenEnoughError
+
+    history = History(tmp_path / "runtimes.json", odd)
+    with pytest.raises(SeenEnoughError):
+        history.watch(wait)
+    assert history.expected("alice", "/bin/a", "").jobs == 5
+    (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert told.message == "run times are not learned: what a later HTCondor may do"
+    assert told.exc_info

@@ -65,7 +65,7 @@ def asked(daemon, route, *, pilot=True, target=2):
         idle_timeout_s=300,
         route=route,
     )
-    daemon.launcher.launch(wanted, route)
+    daemon.launcher.launch(wanted)
     return daemon.cloud.templates[-1][0]
 
 

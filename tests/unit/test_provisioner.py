@@ -8,10 +8,11 @@ from annex_core.adapters.journal import Journal
 from annex_core.adapters.journal_costs import Ledger
 from annex_core.adapters.market_file import MarketFile
 from annex_core.adapters.order_book import OrderBook
+from annex_core.daemon.describing import Site
 from annex_core.daemon.hands import Errand, Hands
 from annex_core.daemon.hearsay import Hearsay
 from annex_core.daemon.keyring import KeyRing
-from annex_core.daemon.launching import Launcher, Site
+from annex_core.daemon.launching import Launcher
 from annex_core.daemon.observing import Observer
 from annex_core.daemon.provisioner import Provisioner, Recipes
 from annex_core.daemon.quotes import Quotes

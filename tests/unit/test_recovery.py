@@ -267,13 +267,20 @@ def test_a_failure_is_forgotten_when_what_failed_is_wanted_no_more(daemon):
     assert daemon.provisioner.standing.failures == {}
 
 
-def test_an_answer_that_cannot_be_read_silences_its_region_and_nothing_else(daemon):
+def test_an_answer_that_cannot_be_read_silences_its_region_and_nothing_else(daemon, caplog):
     def unreadable(pool):
         raise KeyError("Placement")
 
+    listed, daemon.cloud.instances = daemon.cloud.instances, unreadable
+    for _ in range(3):
+        daemon.cycle(after=MINUTE)
+        assert "does not answer" in daemon.last_said
+    daemon.cloud.instances = listed
+    daemon.cycle(after=MINUTE)
     daemon.cloud.instances = unreadable
-    daemon.cycle()
-    assert "does not answer" in daemon.last_said
+    daemon.cycle(after=MINUTE)
+    told = [each for each in caplog.records if each.exc_info and "Placement" in str(each.exc_info[1])]
+    assert len(told) == 2, "once for each time that it begins"
 
 
 def test_a_commit_that_failed_does_not_lock_the_journal(tmp_path):
