@@ -52,6 +52,7 @@ def _bounds(annex: Annex, snapshot: Snapshot, commons: Commons) -> Iterator[tupl
 
 
 def _passed(limit: Limit, taken: Outlay) -> bool:
+    """What is not known, such as the size of a type that the route names no more, may be too much."""
     pairs: list[tuple[Decimal | int | None, Decimal | int | None]] = [
         (limit.instances, taken.instances),
         (limit.vcpus, taken.vcpus.known),
@@ -59,4 +60,4 @@ def _passed(limit: Limit, taken: Outlay) -> bool:
         (limit.budget, taken.total.known),
         *((limit.monthly, taken.in_month(month)) for month in taken.months),
     ]
-    return any(most is not None and have is not None and have > most for most, have in pairs)
+    return any(most is not None and (have is None or have > most) for most, have in pairs)

@@ -78,6 +78,7 @@ def test_a_launch_is_not_sent_again_where_it_is_too_much_by_now(daemon):
     for routes, limits in (
         ({ROUTE.name: replace(ROUTE, max_instances=0)}, ""),
         ({ROUTE.name: replace(ROUTE, max_vcpus=1)}, ""),
+        ({ROUTE.name: replace(ROUTE, max_vcpus=1, instance_types=("c5.4xlarge",))}, ""),
         ({ROUTE.name: replace(ROUTE, budget=Decimal("0.1"))}, ""),
         ({}, ""),
         ({ROUTE.name: ROUTE}, "owner alice MaxHourlyCost=0.01"),
