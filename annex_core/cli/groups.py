@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annex_core.cli.screen import Screen
-from annex_core.model.wording import counted, size
+from annex_core.model.wording import counted, size, span
 
 _LEAST = 5
 """Characters that are left of the machines where numbers take the rest."""
@@ -63,13 +63,3 @@ def run_time(group: Group) -> str:
     if not known or not known["jobs"]:
         return "?"
     return span(known["seconds"])
-
-
-def span(seconds: float) -> str:
-    """40s, 12m, 8h05m, 3d04h."""
-    if seconds < 120:
-        return f"{max(seconds, 0):.0f}s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours < 48:
-        return f"{hours}h{minutes:02}m" if hours else f"{minutes}m"
-    return f"{hours // 24}d{hours % 24:02}h"

@@ -8,11 +8,10 @@ from typing import Any
 
 from annex_core.cli import groups
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.groups import span
 from annex_core.cli.screen import Screen, Style
 from annex_core.cli.typed import Parser
 from annex_core.errors import AnnexError, BadRequest
-from annex_core.model.wording import counted
+from annex_core.model.wording import counted, span
 
 _SAYS = "condor_annex plan"
 

@@ -24,7 +24,7 @@ from annex_core.errors import AnnexError, BadRequest, Refused
 from annex_core.model import duration
 from annex_core.model.place import SITE
 from annex_core.model.route import Route
-from annex_core.model.wording import counted
+from annex_core.model.wording import counted, span
 from annex_core.replay.asking import Policy
 from annex_core.replay.cloud import CloudModel
 from annex_core.replay.offers import Stock
@@ -208,8 +208,8 @@ def show(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome], console
             each.name,
             f"{each.dollars:,.2f}",
             f"{each.dollars / each.useful:.4f}" if each.useful else "-",
-            _span(each.mean_wait),
-            _span(each.p95_wait),
+            span(each.mean_wait),
+            span(each.p95_wait),
             f"{each.waste:.0%}",
             f"{each.utilisation:.0%}",
             f"{each.machines:,}",
@@ -223,18 +223,12 @@ def show(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome], console
         for why in each.why_unserved[:3]:
             console.print(f"{each.name}: {why}", markup=False, soft_wrap=True)
     console.print(
-        f"Supposed: a boot takes {_span(cloud.boot.total_seconds())}; a type is short on Spot in "
+        f"Supposed: a boot takes {span(cloud.boot.total_seconds())}; a type is short on Spot in "
         f"{cloud.shortage:.0%} of hours; {cloud.interruptions:.1%} of spot machines are taken back an hour; a machine "
         f"costs {cloud.spot_share:g} of its on-demand list price, and volume and address. WASTE is what was paid for "
         "and did no lasting work; BUSY is the share of joined machines that ran jobs.",
         style="dim",
     )
-
-
-def _span(seconds: float) -> str:
-    if seconds < 200:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _document(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from annex_core.model.wording import span
 from annex_core.replay.outcome import Outcome
 
 _COLUMNS = 3
@@ -59,7 +60,7 @@ def _panel(panel: Axes, outcome: Outcome) -> None:
     panel.set_title(outcome.name, loc="left", fontweight="bold", fontsize=9, pad=14)
     shares = f"waste {outcome.waste:.0%}   busy {outcome.utilisation:.0%}"
     panel.annotate(
-        f"${outcome.dollars:,.0f}   wait {_span(outcome.mean_wait)}   {shares}",
+        f"${outcome.dollars:,.0f}   wait {span(outcome.mean_wait)}   {shares}",
         (0, 1),
         xytext=(0, 3),
         xycoords="axes fraction",
@@ -73,7 +74,3 @@ def _panel(panel: Axes, outcome: Outcome) -> None:
     locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     panel.xaxis.set_major_locator(locator)
     panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:,.0f} min"

@@ -12,7 +12,7 @@ from annex_core.cli.asking_daemon import ask
 from annex_core.cli.screen import Screen, Style
 from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError
-from annex_core.model.wording import counted
+from annex_core.model.wording import counted, span
 
 _NUMBERS = 53
 """Characters that the table's numbers take when they are large."""
@@ -81,7 +81,7 @@ def show(known: dict[str, Any], screen: Screen, *, details: bool) -> None:
     if as_of is None:
         screen.prose("The daemon has only just started; ask again in a minute.")
     elif annexes:
-        age = _span((datetime.now(UTC) - as_of).total_seconds())
+        age = span((datetime.now(UTC) - as_of).total_seconds())
         screen.prose(f"\nAs of {age} ago; {_LEGEND}", Style.DIM)
 
 
@@ -124,7 +124,7 @@ def _details(annex: Annex, as_of: datetime | None, screen: Screen) -> None:
     taken = annex["interruptions"]
     if taken["machines"]:
         evicted = counted(taken["jobs"], "job")
-        work = f"; {evicted} had to leave, with {_span(taken['lost_s'])} of work lost" if taken["jobs"] else ""
+        work = f"; {evicted} had to leave, with {span(taken['lost_s'])} of work lost" if taken["jobs"] else ""
         screen.prose(f"  AWS took back {counted(taken['machines'], 'machine')}{work}")
     for machine in annex["instances"]["list"]:
         joined = _doing(machine, pilot=annex["pilot"])
@@ -168,22 +168,12 @@ def _moment(text: str | None) -> datetime | None:
 
 def _left(text: str | None, as_of: datetime | None) -> str:
     ends = _moment(text)
-    return _span((ends - as_of).total_seconds()) if ends and as_of else "-"
+    return span((ends - as_of).total_seconds()) if ends and as_of else "-"
 
 
 def _age(text: str, as_of: datetime | None) -> str:
     began = _moment(text)
-    return _span((as_of - began).total_seconds()) if began and as_of else "-"
-
-
-def _span(seconds: float) -> str:
-    """8h05m, or 40s below two minutes."""
-    if seconds <= 0:
-        return "0s"
-    if seconds < 120:
-        return f"{seconds:.0f}s"
-    hours, minutes = divmod(int(seconds) // 60, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m"
+    return span((as_of - began).total_seconds()) if began and as_of else "-"
 
 
 def _money(text: str | None) -> str:

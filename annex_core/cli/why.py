@@ -8,10 +8,10 @@ from typing import Any
 
 from annex_core.cli import groups
 from annex_core.cli.asking_daemon import ask
-from annex_core.cli.groups import span
 from annex_core.cli.screen import Screen, Style
 from annex_core.cli.typed import Parser, annex_name
 from annex_core.errors import AnnexError, BadRequest, Refused
+from annex_core.model.wording import span
 
 Answer = dict[str, Any]
 """By `answers.why` in schemas/request.json."""

@@ -19,6 +19,16 @@ def size(mib: int) -> str:
     return f"{gib} GB" if gib and not rest else f"{mib} MB"
 
 
+def span(seconds: float) -> str:
+    """40s, 12m, 8h05m, 3d04h."""
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f}s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02}m" if hours else f"{minutes}m"
+    return f"{hours // 24}d{hours % 24:02}h"
+
+
 def clause(text: str) -> str:
     """What another wrote, without the full stop at its end: ours comes where our sentence ends."""
     return text.rstrip(" .\n")
