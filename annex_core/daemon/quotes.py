@@ -56,11 +56,14 @@ class Quotes:
         self._silent: set[tuple[Place, Errand]] = set()
 
     def refresh(self, routes: Iterable[Route], now: datetime) -> None:
-        """Ask where it is time to, of the types that the routes name."""
+        """Ask where it is time to, of the types that the routes name; a place of nobody any more is forgotten."""
         types: dict[Place, set[str]] = {}
+        places = {*self._regions.places()}
+        with self._lock:
+            self._told = {place: told for place, told in self._told.items() if place in places}
         for route in routes:
             types.setdefault(route.place, set()).update(route.instance_types)
-        for place in sorted(types.keys() & {*self._regions.places()}):
+        for place in sorted(types.keys() & places):
             names = types[place]
             if self._tried_long_ago(place, Errand.QUOTES, _AGAIN, now) and self._due(place, names, now):
                 self._ask(place, Errand.QUOTES, partial(self._quoted, place, sorted(names), now), now)

@@ -52,6 +52,16 @@ def test_a_restart_asks_nothing_anew(daemon):
     assert (daemon.cloud.times_quoted, quoted(daemon)) == (1, daemon.cloud.spot)
 
 
+def test_what_no_route_is_left_for_is_forgotten_and_not_kept(daemon):
+    daemon.cycle()
+    [route] = daemon.routes.values()
+    west = replace(route, region="us-west-2")
+    daemon.routes = {route.name: west}
+    daemon.cycle(after=MINUTE)
+    assert {*daemon.provisioner.standing.snapshot.offered} == {west.place}
+    assert {*MarketFile(daemon.path.with_name("market.json")).read()} == {west.place}
+
+
 def test_no_launch_waits_for_a_price(daemon):
     daemon.hung[PLACE, Errand.QUOTES] = Hangs()
     daemon.queue.groups = [group()]
