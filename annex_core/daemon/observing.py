@@ -21,6 +21,7 @@ from annex_core.daemon.losses import Losses
 from annex_core.daemon.quotes import Quotes
 from annex_core.daemon.regions import Regions
 from annex_core.daemon.setbacks import KEPT, note
+from annex_core.daemon.steady import Steady
 from annex_core.errors import AnnexError, NotPermitted
 from annex_core.model.annex import Annex, Launch
 from annex_core.model.demand import JobGroup
@@ -123,6 +124,7 @@ class Observer:
         self._listings = Inquiry[Listing](patience=patience, good_for=_FRESH, late=late)
         self._histories = Inquiry[Trouble](patience=timedelta(0), good_for=_WORDS_STAY)
         self._obstacles: dict[str, str] = {}
+        self._steady = Steady()
         self._puzzles: dict[str, str] = {}
         """Answers that can't be read, and how they were last told of."""
         self._reading = Inquiry[Signs](patience=patience, good_for=_FRESH, late=late)
@@ -181,7 +183,7 @@ class Observer:
         annexes = self._journal.annexes()
         # Slots, then all jobs, then those that wait: one that starts in between is served, not one machine more to buy.
         slots = ask("slots", self._slots.slots)
-        self._slots_since = None if slots is None else self._slots_since or now
+        self._slots_since = None if slots is None else min(self._slots_since or now, now)
         jobs = ask("queue", lambda: (self._queue.counts(), self._hearsay.routed(self._queue.demand(now), now)))
         counts, demand = jobs or ({}, None)
         used = self._bound(routes, annexes, demand or (), now)
@@ -212,7 +214,8 @@ class Observer:
                 self._keyring.answered(place.owner, silent.get(place))
         frozen = {place: f"AWS does not answer in {place}: {silent[place]}" for place in places if place in silent}
         frozen |= {place: why for place in here if place.owner and (why := self._keyring.lacking(place.owner))}
-        views = once({place: listing.view for place, listing in listings.items()}, annexes)
+        steady = {place: self._steady(place, listing.view, slots or (), now) for place, listing in listings.items()}
+        views = once(steady, annexes)
         for place, view in views.items():
             why = self._strange(place, view, listings[place].asked)
             if why:

@@ -53,7 +53,7 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
     unanswered = list(journal.unanswered())
-    too_much = barred([wanted[each.annex] for each, _ in unanswered if each.annex in wanted], snapshot)
+    too_much = barred([(each, wanted[each.annex]) for each, _ in unanswered if each.annex in wanted], snapshot)
     for launch, document in unanswered:
         if launch.annex in launching or launch.place not in snapshot.regions:
             continue
@@ -63,8 +63,8 @@ def recover(journal: Journal, snapshot: Snapshot, launching: Container[str]) -> 
             journal.settle(launch.token, LaunchState.REQUESTED, fleet=shown.fleet)
             settled = True
         elif age < RESEND_FOR and launch.annex in wanted:
-            if launch.annex in too_much:
-                log.warning("client token %s is not sent again: %s", launch.token, too_much[launch.annex])
+            if launch.token in too_much:
+                log.warning("client token %s is not sent again: %s", launch.token, too_much[launch.token])
             else:
                 again.append((launch, document))
         elif age >= RESEND_FOR + SETTLED:

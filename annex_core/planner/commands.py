@@ -21,7 +21,7 @@ from annex_core.planner.commons import Commons
 from annex_core.planner.growth import grow
 from annex_core.planner.holdings import Holding, as_answered, holding
 from annex_core.planner.matching import Matcher
-from annex_core.planner.outlay import Sum, committed
+from annex_core.planner.outlay import Sum, by_aws_clock, committed
 
 TOO_LATE = timedelta(minutes=5)
 """The reaper and the machines' own timers act on what they read minutes before: so near its end a lease stays."""
@@ -204,7 +204,8 @@ def extended(annex: Annex, until: datetime, snapshot: Snapshot, now: datetime) -
 def _committed(annex: Annex, snapshot: Snapshot) -> Sum:
     held = holding(annex.key, annex, snapshot, volume_gib=Route.volume_gib)
     known = snapshot.known_of(annex)
-    return committed(annex, known, held.outstanding, snapshot.at, launches=snapshot.launches_of(annex))
+    outstanding = by_aws_clock(held.outstanding, snapshot)
+    return committed(annex, known, outstanding, snapshot.at, launches=snapshot.launches_of(annex))
 
 
 def _within(ends: datetime, route: Route, now: datetime) -> None:

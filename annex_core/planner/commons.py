@@ -18,7 +18,7 @@ from annex_core.model.wording import counted
 from annex_core.planner.blackholes import BlackHoles
 from annex_core.planner.caps import Allowance
 from annex_core.planner.holdings import outstanding
-from annex_core.planner.outlay import Outlay, by_month, outlay, past
+from annex_core.planner.outlay import Outlay, by_aws_clock, by_month, outlay, past
 from annex_core.planner.places import types_of
 from annex_core.planner.strangers import adopt, strangers
 
@@ -143,7 +143,7 @@ class Commons:
         return outlay(
             annex,
             known,
-            coming,
+            by_aws_clock(coming, snapshot),
             snapshot.at,
             launches=self._snapshot.launches_of(annex),
             types=types,

@@ -129,7 +129,8 @@ def grow(
     outlook = _outlook(annex, steps[-1].held, waiting, unfilled, said, snapshot)
     by_group = step.verdicts.outlooks(all_, [*needs, *left_out], held_back or step.rest)
     launches = tuple(launch for each in steps for launch in each.launches.values())
-    stuck = frozenset[str]().union(*(each.stuck() for each in steps))
+    may_ask = held_back in {None, STEP_BY_STEP}
+    stuck = frozenset[str]().union(*(each.stuck() for each in steps if may_ask))
     return Growth(launches, replace(outlook, groups=by_group), stuck)
 
 

@@ -30,7 +30,7 @@ _ONCE_AT_LEAST = timedelta(seconds=90)
 NO_START = timedelta(minutes=2)
 """Before a lease's or a machine's end no job is started (START in bundle/annex.config)."""
 _LAST_JOB = NO_START + timedelta(minutes=1)
-_LISTED_SURELY = timedelta(minutes=1)
+LISTED_SURELY = timedelta(minutes=1)
 """EC2 may list what has just begun in one answer and not in the next."""
 
 
@@ -165,7 +165,7 @@ def remember(snapshot: Snapshot) -> tuple[KnownInstance, ...]:
             if known.gone is None
             and known.id not in here
             and home[known.id] in snapshot.regions
-            and (known.joined or snapshot.at - known.launched >= _LISTED_SURELY)
+            and (known.joined or snapshot.at - known.launched >= LISTED_SURELY)
         ]
     return tuple(changed)
 

@@ -1,13 +1,14 @@
 """What machines take of limits: how many, how large, what an hour, and what in which month."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from annex_core.model.annex import Annex, KnownInstance, Launch
 from annex_core.model.hardware import InstanceType
 from annex_core.model.route import Market, Route
+from annex_core.model.snapshot import RegionView, Snapshot
 from annex_core.planner.caps import MINIMUM_BILLED, instance_hour
 
 _HOUR = Decimal(3600)
@@ -116,6 +117,15 @@ def ends_of(known: KnownInstance, annex: Annex, bounds: Mapping[str, datetime | 
     """Until when a machine costs: until it was gone, else the lease's end, or its fleet's outer bound before that."""
     bound = bounds.get(known.token or "") or annex.lease_ends
     return known.gone or max(min(annex.lease_ends, bound), now)
+
+
+def by_aws_clock(outstanding: Iterable[tuple[Launch, int]], snapshot: Snapshot) -> list[tuple[Launch, int]]:
+    """Launches as if they had been intended by AWS's clock, which leases and machines go by."""
+    found = []
+    for launch, count in outstanding:
+        ahead = snapshot.regions.get(launch.place, RegionView()).ahead
+        found.append((replace(launch, intended=launch.intended + ahead) if ahead else launch, count))
+    return found
 
 
 def outlay(

@@ -133,7 +133,7 @@ class _Ground:
         return found
 
     def drained(self) -> Mapping[Annex, list[str]]:
-        """By annex, the machines that are told to take no more job."""
+        """By annex, the machines that are told to take no more job; nobody knows what one without its slot ad does."""
         candidates: list[tuple[tuple[object, ...], Annex, KnownInstance, Outlay]] = []
         for annex in self._living:
             if not self._strained(annex):
@@ -143,7 +143,7 @@ class _Ground:
                     some = self._of((), [each], annex)
                     if each.leaving:
                         self._without(annex, some)
-                    else:
+                    elif each.joined is None or each.id in self._slots:
                         candidates.append((self._order(each), annex, each, some))
         found: dict[Annex, list[str]] = {}
         for _, annex, each, some in sorted(candidates, key=lambda candidate: candidate[0]):

@@ -12,7 +12,7 @@ from annex_core.model.hardware import InstanceType
 from annex_core.model.plan import LaunchFleet
 from annex_core.model.route import FleetApi, Route
 from annex_core.model.snapshot import Snapshot
-from annex_core.model.wording import counted
+from annex_core.model.wording import counted, sold
 from annex_core.planner.blackholes import A_FEW, widened
 from annex_core.planner.caps import Allowance, allowance, caps, ceiling, instance_hour
 from annex_core.planner.commons import Commons, room
@@ -23,7 +23,7 @@ from annex_core.planner.matching import Found, Matcher
 from annex_core.planner.misfits import lacking
 from annex_core.planner.offers import expected
 from annex_core.planner.ordering import Shortfall
-from annex_core.planner.outlay import Sum, committed
+from annex_core.planner.outlay import Sum, by_aws_clock, committed
 from annex_core.planner.places import types_of
 from annex_core.planner.reclaimed import reclaimed
 from annex_core.planner.rooms import Need, jobs_per_machine, place
@@ -42,6 +42,8 @@ FLEETS_A_STEP = 4
 _PASSES = 5
 """So often at most it is looked, after machines were asked for, whether all jobs find room on them."""
 
+_DEARER = 3
+"""What costs jobs more than so many times what they would on machines that AWS has just had none of is not for now."""
 _TARGET = 10_000
 """Instances that one fleet may be asked for, by AWS's quota."""
 _MISFITS_TOLD = 20
@@ -266,33 +268,63 @@ class Step:
             launch
             for launch, _ in self.held.outstanding
             if launch.token in told
-            and not launch.order
+            and launch.order in {None, WARM}
             and (launch.place, launch.market) == (route.place, route.market)
         ]
         return frozenset(
-            launch.token
-            for launch in open_
-            if short.issuperset(launch.types) and self._would_run_elsewhere(launch.types, self._without_it(launch))
+            launch.token for launch in open_ if short.issuperset(launch.types) and self._would_run_elsewhere(launch)
         )
 
-    def _without_it(self, launch: Launch) -> Holding:
-        outstanding = tuple(each for each in self.held.outstanding if each[0].token != launch.token)
-        return replace(self.held, outstanding=outstanding)
-
-    def _would_run_elsewhere(self, types: Sequence[str], held: Holding) -> bool:
+    def _would_run_elsewhere(self, launch: Launch) -> bool:
         gib = self._route.volume_gib
+        held = replace(self.held, outstanding=tuple(each for each in self.held.outstanding if each[0] is not launch))
+        its = [self.types[name] for name in launch.types if name in self.types]
+        prices = self._prices
+        most = _DEARER * launch.target * min((prices[kind.name] for kind in its if kind.name in prices), default=0.0)
         others = [
             kind
             for kind in self._shelf().kinds
-            if kind.name not in self._short.short and self._allowance((kind.name,), 1, self._route, held=held).instances
+            if kind.name not in self._short.short
+            and prices[kind.name] <= most
+            and self._allowance((kind.name,), 1, self._route, held=held).instances
         ]
-        its = [self.types[name] for name in types if name in self.types]
         jobs = [
             group for group in self._groups if any(self._matcher.knows(group, kind, volume_gib=gib) for kind in its)
         ]
         return bool(jobs) and all(
             any(self._matcher.knows(group, kind, volume_gib=gib) for kind in others) for group in jobs
         )
+
+    @cached_property
+    def _whole(self) -> Shelf:
+        return self._shelf(whole=True)
+
+    @cached_property
+    def _prices(self) -> Mapping[str, float]:
+        """Of all types, those too that AWS has just had none of, to compare them."""
+        return {kind.name: float(price) for kind, price in zip(self._whole.kinds, self._whole.prices, strict=True)}
+
+    def _waits(self, load: Load, waiting: Sequence[Found]) -> datetime | None:
+        """
+        Until when its jobs wait for types that AWS has just had none of, for what it has would cost them far more; None
+        where they don't.
+        """
+        lately = {
+            name: since + self._route.fallback_after
+            for name, since in self._short.since.items()
+            if self._snapshot.at - since < self._route.fallback_after and name in self._prices
+        }
+        if not lately:
+            return None
+        shares: dict[str, float] = dict.fromkeys(lately, 0.0)
+        for at, jobs in load.jobs:
+            [found] = self._matcher.find([(waiting[at].group, waiting[at].jobs)], self._whole)
+            its = {self._whole.kinds[kind].name: share for kind, share in found.offers}
+            shares = {name: before + jobs * its[name] for name, before in shares.items() if name in its}
+        least = min((max(share, self._prices[name]) for name, share in shares.items()), default=None)
+        if least is None or self._prices[load.types[0]] <= _DEARER * least:
+            return None
+        return max(lately[name] for name in shares)
 
     @property
     def _counts(self) -> JobCounts:
@@ -319,6 +351,10 @@ class Step:
         """Ask for what the caps allow of it; returns how many machines. Types that they don't allow are left out."""
         if self._without.issuperset(load.types):
             return 0
+        if (begins := self._waits(load, waiting)) is not None:
+            self._without |= {*load.types}
+            self._wait_for_cheaper(load, waiting, begins)
+            return 0
         wanted, types = min(load.machines, self._left, _TARGET), load.types
         trial = self._short.trial.issuperset(types)
         if not trial and (types := self._beside_holes(types))[0] in self._holes.trial:
@@ -343,6 +379,14 @@ class Step:
         for at, jobs in load.jobs:
             self.verdicts.take(waiting[at].group, types, allowed.instances, jobs, why_not_more=allowed.reason)
         return allowed.instances
+
+    def _wait_for_cheaper(self, load: Load, waiting: Sequence[Found], begins: datetime) -> None:
+        cheaper = f"AWS had no {sold(self._route.market)} machine that suits them"
+        why = f"{cheaper}; dearer ones, of over {_DEARER} times the cost, are asked for from {begins:%H:%M} UTC on"
+        self._capped.append(why)
+        for at, _ in load.jobs:
+            self.verdicts.hold(waiting[at].group, why)
+            self._lacks(waiting[at].group, self._short.since)
 
     def _beside_holes(self, types: tuple[str, ...]) -> tuple[str, ...]:
         """Without those of which one may be tried alone; one of them where there are no others."""
@@ -370,7 +414,8 @@ class Step:
         Args:
             held: In place of what is held as things stand.
         """
-        annex, now, limits, held = self._annex, self._snapshot.at, self._limits, held or self.held
+        annex, limits, held = self._annex, self._limits, held or self.held
+        now = self._snapshot.aws_now(annex.place)
         largest = max((self.types[name] for name in types), key=lambda kind: (kind.vcpus, kind.name))
         price = _dearest(types, self.types, route)
         alone = allowance(
@@ -390,7 +435,8 @@ class Step:
         return shared if shared.reason else alone
 
     def _committed(self, held: Holding) -> Sum:
-        return self._had + committed(self._annex, (), held.outstanding, self._snapshot.at, launches=())
+        outstanding = by_aws_clock(held.outstanding, self._snapshot)
+        return self._had + committed(self._annex, (), outstanding, self._snapshot.at, launches=())
 
     @cached_property
     def _had(self) -> Sum:

@@ -64,6 +64,11 @@ def test_for_a_lowered_cap_the_emptiest_machine_is_let_go_and_no_job_is_ended(po
     cluster = annexes.submit("lowered", jobs=3, seconds=1000)
     on = annexes.runs_on(cluster, 3)
     kept, drained = sorted(annexes.alive("lowered"), key=lambda each: -on.count(each["InstanceId"]))
+    free = {kept["InstanceId"]: 0, drained["InstanceId"]: 1}
+    pool.wait_for(
+        lambda: all(annexes.slot(each).get("Cpus") == free[each["InstanceId"]] for each in (kept, drained)),
+        "the collector to hear of all jobs",
+    )
     lower(1)
     pool.wait_for(lambda: annexes.told_to_drain(drained), "a machine to be drained")
     assert "1 machine of it is over the caps of route lowered and of its jobs, and drains" in annexes.log()

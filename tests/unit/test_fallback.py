@@ -142,7 +142,7 @@ def test_an_order_by_hand_is_filled_with_what_there_is(setbacks, market):
     assert [(each[0], each[2]) for each in asked(some)] == [(market, 3)]
 
 
-def closed(route, ago, *groups, told="AWS has none", setbacks=()):
+def closed(route, ago, *groups, told="AWS has none", setbacks=(), **given):
     open_ = launch(types=("c5.large",), intended=NOW - ago, state=LaunchState.REQUESTED)
     some = living(
         groups or [group(4)],
@@ -151,6 +151,7 @@ def closed(route, ago, *groups, told="AWS has none", setbacks=()):
         launches=[open_],
         setbacks=setbacks,
         obstacles={open_.token: told} if told else {},
+        **given,
     )
     return any(isinstance(action, CloseLaunch) for action in plan(some).actions)
 
@@ -179,6 +180,21 @@ def test_one_is_waited_for_whose_jobs_nothing_else_can_run_now():
     assert not closed(SPOT, 9 * MINUTE, setbacks=short()), "AWS has none of anything"
     assert not closed(replace(SPOT, max_vcpus=2), 9 * MINUTE, setbacks=ONE_SHORT), "a larger one is over the cap"
     assert closed(replace(SPOT, max_vcpus=4), MINUTE, setbacks=ONE_SHORT)
+
+
+def test_one_is_waited_for_where_what_there_is_costs_far_more():
+    dear = replace(SPOT, instance_types=("c5.large", "c5.4xlarge"))
+    assert not closed(dear, 9 * MINUTE, setbacks=ONE_SHORT)
+
+
+def test_one_is_waited_for_where_nothing_else_may_be_asked_for_now():
+    for given in (
+        {"frozen": {ROUTE.place: "frozen"}},
+        {"slots": None},
+        {"signs": {}},
+        {"unready": {"spot": "not yet"}},
+    ):
+        assert not closed(SPOT, MINUTE, setbacks=ONE_SHORT, **given), given
 
 
 def test_a_request_that_aws_may_still_fill_is_waited_for():

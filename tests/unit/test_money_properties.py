@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ from tests.unit.world import (
     instance,
     launch,
     living,
+    snapshot,
     wishing,
 )
 
@@ -214,3 +216,21 @@ def test_what_is_put_aside_is_never_less_than_what_any_type_may_cost(of):
         assert written.state is LaunchState.INTENDED
         prices = [instance_hour(TYPES[name], each.route) for name in each.types]
         assert written.hourly_ceiling == (None if None in prices else max(prices))
+
+
+@pytest.mark.parametrize("minutes", [-4, 0, 4])
+@pytest.mark.parametrize("lease", [timedelta(minutes=30), timedelta(hours=1)])
+def test_a_budget_is_reckoned_by_aws_s_clock_which_leases_go_by(lease, minutes):
+    cost = instance_hour(TYPES["c5.large"], ROUTE) * Decimal(lease / timedelta(hours=1))
+    budget = cost * 20 + Decimal("0.001")
+    route = replace(ROUTE, instance_types=("c5.large",), budget=budget, max_instances=50, lifetime=lease)
+    ahead = timedelta(minutes=minutes)
+    some = fleets(snapshot([group(100)], regions={REGION: RegionView(ahead=ahead)}, routes={"spot": route}))
+    assert sum(each.target for each in some) == 20
+    (life,) = {each.annex for each in some}
+    open_ = [each.as_launch(f"t{number}", NOW) for number, each in enumerate(some)]
+    later = snapshot(
+        [group(100)], at=NOW + timedelta(minutes=5), regions={REGION: RegionView(ahead=ahead)}, routes={"spot": route},
+        annexes={life.key: life}, launches=[replace(each, state=LaunchState.REQUESTED) for each in open_],
+    )  # fmt: skip
+    assert fleets(later) == []

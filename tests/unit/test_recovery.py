@@ -14,14 +14,17 @@ from annex_core.daemon.recovery import RESEND_FOR, recover
 from annex_core.errors import JournalBroken, NotPermitted, OutcomeUnknown, Refused, Unavailable
 from annex_core.model.annex import LaunchState
 from annex_core.model.order import Frozen, Scope
+from annex_core.model.place import Place
 from annex_core.model.route import FleetApi
+from annex_core.model.signs import Signs
 from annex_core.model.snapshot import RegionView
 from annex_core.model.supply import OpenRequest
 from annex_core.planner.commons import Commons
+from annex_core.planner.resending import barred
 from annex_core.planner.strangers import SETTLED
 from tests.unit.fakes import Hangs
 from tests.unit.test_provisioner import Daemon
-from tests.unit.world import NOW, REGION, ROUTE, annex, group, instance, launch, living
+from tests.unit.world import NOW, REGION, ROUTE, annex, group, instance, launch, living, slot
 
 MINUTE = timedelta(minutes=1)
 
@@ -96,6 +99,33 @@ def test_a_launch_is_not_sent_again_where_it_is_too_much_by_now(daemon):
     daemon.orders.thaw([frozen])
     daemon.cycle(after=MINUTE)
     assert states(daemon) == [LaunchState.REQUESTED]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"signs": {REGION: Signs(heartbeat=NOW - timedelta(hours=3))}},
+        {"signs": {REGION: Signs(heartbeat=NOW, malformed="it has to be a list")}},
+        {"signs": {}},
+        {"frozen": {Place(REGION): "somebody has frozen it"}},
+        {"unreachable": {Place(REGION): "no way home"}},
+        {"routes": {ROUTE.name: replace(ROUTE, owners=("bob",))}},
+        {"routes": {}},
+    ],
+)
+def test_a_launch_is_not_sent_again_where_none_would_be_sent_now(given):
+    sent = launch(state=LaunchState.INTENDED, fleet=None)
+    seen = living(at=RegionView(), launches=[sent])
+    assert barred([(sent, annex())], seen) == {}
+    assert barred([(sent, annex())], replace(seen, **given)).keys() == {sent.token}
+
+
+def test_a_launch_by_a_fallback_is_not_sent_again_where_that_route_is_gone():
+    sent = launch(state=LaunchState.INTENDED, fleet=None, route="west", place=Place("us-west-2"))
+    west = replace(ROUTE, name="west", region="us-west-2", reaper=False)
+    seen = living(at=RegionView(), launches=[sent], routes={ROUTE.name: ROUTE, "west": west})
+    assert barred([(sent, annex())], seen) == {}
+    assert barred([(sent, annex())], replace(seen, routes={ROUTE.name: ROUTE})).keys() == {sent.token}
 
 
 def test_a_launch_is_not_sent_again_where_nobody_can_tell_whether_it_is_too_much(daemon, monkeypatch):
@@ -318,3 +348,38 @@ def test_an_instant_fleet_whose_answer_was_lost_is_found_by_the_token_on_its_mac
     (found,) = journal.launches([annex()])
     assert (found.state, found.fleet) == (LaunchState.REQUESTED, "fleet-1")
     journal.close()
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_machine_that_one_listing_leaves_out_counts_as_long_as_its_slot_is_there_for_a_minute(daemon, speaks):
+    daemon.routes = {ROUTE.name: replace(ROUTE, instance_types=("c5.large",), max_instances=2)}
+    daemon.queue.groups = [group(4)]
+    daemon.cycle()
+    [fleet] = daemon.cloud.listed_fleets
+    both = [instance(f"i-{n}", launched=daemon.now, fleet=fleet.id, tags=dict(fleet.tags)) for n in (1, 2)]
+    daemon.cloud.listed_instances = both
+    daemon.slots.advertised = [slot("i-1", free_cpus=0), slot("i-2", free_cpus=0)]
+    daemon.cycle(after=3 * MINUTE)
+    daemon.cloud.listed_instances = both[:1]
+    if not speaks:
+        daemon.slots.advertised = daemon.slots.advertised[:1]
+    daemon.cycle(after=3 * MINUTE)
+    assert len(daemon.cloud.documents) == (1 if speaks else 2)
+    daemon.cloud.listed_instances = both
+    daemon.cycle(after=MINUTE)
+    daemon.cloud.listed_instances = both[:1]
+    daemon.cycle(after=MINUTE)
+    daemon.cycle(after=MINUTE)
+    assert len(daemon.cloud.documents) == 2, "two listings in a row are believed"
+
+
+def test_a_clock_that_ran_ahead_makes_no_collector_young(daemon):
+    daemon.cycle()
+    daemon.slots.advertised = None
+    daemon.cycle(after=MINUTE)
+    daemon.slots.advertised = []
+    daemon.cycle(after=180 * MINUTE)
+    daemon.now -= 180 * MINUTE
+    daemon.cycle(after=MINUTE)
+    seen = daemon.provisioner.standing.snapshot
+    assert seen.slots_since <= seen.at

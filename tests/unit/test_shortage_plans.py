@@ -75,6 +75,22 @@ def test_then_one_machine_is_asked_for():
     assert "one machine is asked for, to see whether there are any again" in sentence(seen)
 
 
+def test_jobs_wait_for_what_suits_them_before_what_there_is_costs_far_more():
+    def seen(jobs, minutes):
+        return snapshot([group(jobs)], setbacks=short("c5.large", "c5.xlarge", since=NOW - minutes * MINUTE))
+
+    assert asked(seen(1, 2)) == []
+    assert "dearer ones, of over 3 times the cost, are asked for from 12:08 UTC on" in sentence(seen(1, 2))
+    assert asked(seen(6, 2)) == [(("c5.4xlarge",), 1)], "it costs six jobs little more"
+    assert asked(seen(1, 10)) == [(("c5.4xlarge",), 1)]
+
+
+def test_what_a_trial_leaves_waits_for_its_answer_where_other_machines_cost_far_more():
+    route = replace(ROUTE, instance_types=("c5.large", "c5.4xlarge"))
+    tried = short("c5.large", ago=2 * FIRST)
+    assert asked(snapshot([group(3)], routes={"spot": route}, setbacks=tried)) == [(("c5.large",), 1)]
+
+
 def test_a_type_is_tried_with_one_machine_however_the_jobs_are_packed():
     tried = short("c5.large", ago=6 * FIRST) + short("c5.xlarge", "c5.4xlarge", ago=5 * FIRST)
     found = asked(snapshot([group(8)], setbacks=tried))

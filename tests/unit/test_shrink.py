@@ -190,6 +190,16 @@ class TestNothingIsDrained:
             seen = replace(of, routes=routes, slots_since=NOW - minutes * MINUTE + early * timedelta(seconds=1))
             assert drained(seen) == (set() if early > 0 else {"i-a", "i-b"})
 
+    def test_whose_slot_ad_is_missing_for_nobody_knows_what_runs_there(self):
+        some = {"i-a": (ALICE, SMALL, 0), "i-b": (ALICE, SMALL, 1), "i-c": (ALICE, SMALL, 0)}
+        of = yard(some, cap=2)
+        assert drained(of) == {"i-a"} or drained(of) == {"i-c"}
+        (first,) = drained(of)
+        silent = replace(of, slots=[each for each in of.slots if each.instance != first])
+        (second,) = drained(silent)
+        assert second in {"i-a", "i-c"} - {first}
+        assert drained(replace(of, slots=[])) == set()
+
     def test_for_a_common_limit_of_which_one_place_does_not_answer(self):
         of = yard(TWO, pool_limits=read("pool MaxInstances=1\nowner alice MaxInstances=0"))
         away = replace(of.annexes[BOB], region="us-west-2")
