@@ -146,10 +146,14 @@ class ScheddQueue:
         return self._unborn[moment].timestamp()
 
 
+_MEANWHILE = 50
+"""So many jobs may come between two questions, though they be more than a tenth of all."""
+
+
 def _believed(schedd: htcondor2.Schedd, constraint: str, asked: Sequence[str]) -> list[classad2.ClassAd]:
     """
-    A group a row, all in all about as many jobs as the schedd counts: an empty answer, or one of half the jobs, is no
-    queue that has run empty.
+    A group a row, all in all about as many jobs as the schedd counts: only what came or went between the two questions
+    is a difference, and an empty answer, or one of half the jobs, is no queue that has run empty.
 
     Raises:
         Unavailable: It told of far fewer twice.
@@ -162,7 +166,7 @@ def _believed(schedd: htcondor2.Schedd, constraint: str, asked: Sequence[str]) -
         if not summary:
             raise Unavailable("the schedd gave an answer and no summary of its queue")
         counted = int(summary[0].get("Jobs", 0))
-        if told > counted / 2 or not counted:
+        if not counted or (told > counted / 2 and counted - told <= max(counted / 10, _MEANWHILE)):
             return rows
     raise Unavailable(f"the schedd told of {told} jobs where it counts {counted}")
 

@@ -26,7 +26,8 @@ class Schedd:
         self.summary = None
         self.asked = []
         self.leaves_out = 0
-        """Of so many answers, half the rows."""
+        """Of so many answers, half the rows, or another share."""
+        self.share = 2
 
     def query(self, constraint="true", projection=(), limit=-1, opts=htcondor2.QueryOpt.Default):
         self.asked.append(constraint)
@@ -39,7 +40,7 @@ class Schedd:
             return [classad2.ClassAd({"MyType": "Summary", "Jobs": jobs})] if self.summary is None else self.summary
         if found and self.leaves_out:
             self.leaves_out -= 1
-            found = found[: len(found) // 2]
+            found = found[len(found) // self.share :]
         return [classad2.ClassAd(str(each)) for each in found]
 
 
@@ -190,6 +191,17 @@ def test_an_answer_of_half_the_jobs_is_asked_for_again_and_not_believed_twice(sc
     schedd.leaves_out = 2
     with pytest.raises(Unavailable, match="told of 50 jobs where it counts 100"):
         ask(ScheddQueue())
+
+
+@pytest.mark.parametrize(("of", "share", "believed"), [(100, 5, False), (100, 11, True), (1, 5, True), (1, 2, False)])
+def test_what_came_between_two_questions_may_be_missing_and_no_more(schedd, of, share, believed):
+    schedd.rows = [row(of, RequestCpus=number) for number in range(1, 11)]
+    schedd.leaves_out, schedd.share = 2, share
+    if believed:
+        assert ScheddQueue().demand(NOW)
+    else:
+        with pytest.raises(Unavailable, match="where it counts"):
+            ScheddQueue().demand(NOW)
 
 
 def expression(text):
