@@ -223,7 +223,7 @@ def show(jobs: Workload, cloud: CloudModel, outcomes: Sequence[Outcome], console
         for why in each.why_unserved[:3]:
             console.print(f"{each.name}: {why}", markup=False, soft_wrap=True)
     console.print(
-        f"Supposed: a boot takes {span(cloud.boot.total_seconds())}; a type is short on Spot in "
+        f"Supposed: a boot takes {cloud.boot.total_seconds():g} s; a type is short on Spot in "
         f"{cloud.shortage:.0%} of hours; {cloud.interruptions:.1%} of spot machines are taken back an hour; a machine "
         f"costs {cloud.spot_share:g} of its on-demand list price, and volume and address. WASTE is what was paid for "
         "and did no lasting work; BUSY is the share of joined machines that ran jobs.",

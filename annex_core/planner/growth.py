@@ -90,7 +90,7 @@ def grow(
     first, *later = stages(annex, route, snapshot)
     late = _too_late(annex, groups, snapshot)
     all_, groups = groups, [group for group in groups if id(group) not in late]
-    step = Step(annex, first.route, groups, held, snapshot, matcher, commons)
+    step = Step(annex, first.route, groups, held, snapshot, matcher, commons, later=bool(later))
     steps = [step]
     lacking = shortfalls(annex, route, snapshot)
     needs = step.needs()

@@ -56,6 +56,7 @@ class Step:
 
     Args:
         after: The step before, of another stage of the same growth.
+        later: There are stages after it, which may serve its jobs for less than its dearer types.
         among: The groups that it serves, by identity; None is all.
     """
 
@@ -70,6 +71,7 @@ class Step:
         commons: Commons,
         *,
         after: "Step | None" = None,
+        later: bool = False,
         among: Container[int] | None = None,
     ) -> None:
         self._annex = annex
@@ -100,6 +102,7 @@ class Step:
         self.reasons: list[str | None] = []
         self.verdicts: Verdicts = after.verdicts if after else Verdicts()
         self._among = among
+        self._wait = route.fallback_after * (2 if later else 1)
         self.lacked: dict[int, datetime] = {}
         """Groups, by identity, for whose jobs AWS has had no machine of any type, and since when."""
 
@@ -310,9 +313,9 @@ class Step:
         where they don't.
         """
         lately = {
-            name: since + self._route.fallback_after
+            name: since + self._wait
             for name, since in self._short.since.items()
-            if self._snapshot.at - since < self._route.fallback_after and name in self._prices
+            if self._snapshot.at - since < self._wait and name in self._prices
         }
         if not lately:
             return None

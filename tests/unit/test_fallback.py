@@ -164,6 +164,15 @@ def test_a_request_that_aws_has_nothing_for_is_given_up_when_the_fallback_is_due
     assert not closed(soon, MINUTE / 2, setbacks=short(since=4 * MINUTE))
 
 
+def test_on_demand_machines_come_before_spot_ones_that_cost_far_more():
+    route = replace(BOTH, instance_types=("c5.large", "c5.4xlarge"))
+    waiting, due = (
+        seen(group(1), setbacks=short("c5.large", since=since), route=route) for since in (9 * MINUTE, 11 * MINUTE)
+    )
+    assert asked(waiting) == []
+    assert asked(due) == [(Market.ON_DEMAND, ("c5.large",), 1)]
+
+
 SPOT = replace(BOTH, market=Market.SPOT)
 ONE_SHORT = short("c5.large")
 
