@@ -35,7 +35,7 @@ from annex_core.planner.virtual_slot import (
 
 ENOUGH = 5
 """Types that are found for a group before others are looked at."""
-EFFORT = 40_000
+EFFORT = 30_000
 """Comparisons that one plan makes to find types, a second or two, beside the first ENOUGH for each group; what is left
 waits for the next plan."""
 _LEAST_SHARE = 2_000
